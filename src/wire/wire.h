@@ -1,0 +1,86 @@
+/* wire: pure codecs, no I/O and no clocks. Bytes in, borrowed batches out; no allocation per item.
+ *
+ * Decoders check every length, bound depth and decoded size, and give E_PARSE with a byte offset or line and column.
+ */
+#pragma once
+#include "base/base.h"
+#include "model/model.h"
+
+/* ---- protobuf reader and writer (pb.c) ---- */
+typedef struct PbReader {
+    const u8 *at, *end;
+    u32 field;   /* of the current field */
+    u8 type;     /* 0 varint, 1 fixed64, 2 bytes, 5 fixed32 */
+    u64 num;     /* varint, fixed64, fixed32 */
+    Str bytes;   /* type 2 */
+    bool is_bad;
+} PbReader;
+void pb_init(PbReader *r, Str bytes);
+bool pb_next(PbReader *r); /* false at the end or when malformed (is_bad) */
+static inline i64 pb_sint(u64 n) { return (i64)(n >> 1) ^ -(i64)(n & 1); }
+static inline f64 pb_f64(u64 n) { return f64_from_bits(n); }
+void pb_put_varint(Buf *b, u64 v);
+void pb_put_u64(Buf *b, u32 field, u64 v);       /* omitted when 0 */
+void pb_put_sint(Buf *b, u32 field, i64 v);
+void pb_put_f64(Buf *b, u32 field, f64 v);       /* fixed64; omitted when +0.0 */
+void pb_put_bytes(Buf *b, u32 field, Str v);     /* omitted when empty */
+size_t pb_begin(Buf *b, u32 field);              /* nested message of unknown length ... */
+void pb_end(Buf *b, size_t mark);                /* ... closed here (length moved into place) */
+
+/* ---- snappy block (snappy.c, libsnappy) ---- */
+Err snappy_decode(Str in, size_t max, Buf *out, Why *why); /* declared length checked against max first */
+void snappy_encode(Str in, Buf *out);
+
+/* ---- varints for our own formats (varint.c) ---- */
+size_t uvarint_put(u8 *at, u64 v); /* <= 10 bytes */
+size_t uvarint_get(const u8 *at, const u8 *end, u64 *ret); /* 0 = malformed */
+static inline u64 zigzag(i64 v) { return ((u64)v << 1) ^ (u64)(v >> 63); }
+static inline i64 unzigzag(u64 v) { return (i64)(v >> 1) ^ -(i64)(v & 1); }
+
+/* ---- exposition formats (expo*.c): text 0.0.4, OpenMetrics 1.0, delimited protobuf ---- */
+typedef enum ExpoFormat { EXPO_UNKNOWN, EXPO_TEXT, EXPO_OPENMETRICS, EXPO_PROTOBUF } ExpoFormat;
+/* From a Content-Type; fallback when it is missing or not understood. */
+ExpoFormat expo_format(Str content_type, ExpoFormat fallback);
+typedef enum ExpoKind { EXPO_SERIES, EXPO_HISTOGRAM, EXPO_TYPE, EXPO_HELP, EXPO_UNIT, EXPO_COMMENT } ExpoKind;
+typedef struct ExpoItem {
+    ExpoKind kind;
+    Str series_text;       /* text formats: the bytes before the value ("name{...}"), a key for scrape caches */
+    Str name;              /* metric or family name */
+    Labels labels;         /* sorted, with __name__; empty values dropped; only after expo_labels() */
+    f64 value;
+    i64 t;                 /* ms; INT64_MIN = none */
+    const Histogram *hist; /* EXPO_HISTOGRAM */
+    Exemplar exemplars[10];
+    u32 exemplars_len;
+    i64 start_t;           /* from _created or protobuf; 0 = none */
+    MetricType type;       /* EXPO_TYPE; current family's for series */
+    Str text;              /* help, unit (unescaped) */
+    u32 line, col;
+} ExpoItem;
+typedef struct ExpoParser ExpoParser;
+typedef struct ExpoOptions {
+    bool classic_too;      /* protobuf: emit classic buckets beside native histograms */
+    bool convert_nhcb;     /* classic histograms -> custom-bucket histograms (text too) */
+    bool no_created_series; /* OpenMetrics: _created lines feed start_t only */
+} ExpoOptions;
+ExpoParser *expo_new(Str page, ExpoFormat f, const ExpoOptions *o, Arena *arena);
+/* OK and an item; E_NOT_FOUND at the end; E_PARSE with line and column. Items are valid until the next call. */
+Err expo_next(ExpoParser *p, ExpoItem *ret, Why *why);
+/* Fills ret->labels for the current series item (parsed on demand: scrape caches skip it). Strings live in the page or arena. */
+Err expo_labels(ExpoParser *p, ExpoItem *item, Why *why);
+
+/* ---- remote_write 1.0 (remote_write.c) ---- */
+typedef struct WriteDecoded {
+    SeriesItem *series; /* arena */
+    u32 series_len;
+    MetadataItem *metadata;
+    u32 metadata_len;
+    u64 samples, histograms, exemplars;
+} WriteDecoded;
+/* body = decompressed prometheus.WriteRequest. Labels must be sorted, unique, named; violations are E_INVALID naming the series. */
+Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why);
+void remote_write_encode(const SeriesItem *series, u32 n, const MetadataItem *metadata, u32 metadata_len, Buf *out);
+void remote_write_encode_histogram(Buf *b, u32 field, const Histogram *h, i64 t); /* prometheus.Histogram */
+
+/* ---- pushed text for tests and federation ---- */
+void expo_write_series(Buf *out, Labels l, f64 v, i64 t_ms, bool with_t);
