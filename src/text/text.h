@@ -69,8 +69,9 @@ void go_quote(Buf *out, Str s);         /* strconv.Quote */
 typedef struct Regex Regex;
 enum {
     REGEX_ANCHORED = 1, /* ^(?s:...)$ as Prometheus matchers and relabelling do */
+    REGEX_PLAIN = 2,    /* always by RE2, no shortcuts: to test the shortcuts against */
 };
-/* Pattern <= 4 KiB unless anchored alternation of literals; program memory bounded. E_INVALID with RE2's sentence.
+/* Pattern <= 64 KiB unless anchored alternation of literals; program memory bounded. E_INVALID with RE2's sentence.
  * (?<name> is accepted, \C refused. Immutable and thread-safe once made. */
 Err regex_new(Str pattern, int flags, Regex **ret, Why *why);
 void regex_free(Regex *r); /* NULL is fine */
