@@ -11,8 +11,8 @@
 
 typedef enum Err {
     OK = 0,
-    E_INVALID,      /* the caller's input is wrong */
-    E_PARSE,        /* text or bytes do not follow their format */
+    E_INVALID, /* the caller's input is wrong */
+    E_PARSE,   /* text or bytes do not follow their format */
     E_NOT_FOUND,
     E_EXISTS,       /* lost the race to create */
     E_CONFLICT,     /* duplicate sample with another value, stale revision */
@@ -25,14 +25,14 @@ typedef enum Err {
     E_BUSY,         /* queue full, server over budget: try again later */
     E_TIMEOUT,
     E_CANCELED,
-    E_UNAVAILABLE,  /* not ready, peer down, shutting down */
-    E_NOSPACE,      /* the disk is full */
+    E_UNAVAILABLE, /* not ready, peer down, shutting down */
+    E_NOSPACE,     /* the disk is full */
     E_IO,
     E_CORRUPT,
-    E_GAP,          /* positions missing in a log */
-    E_UNKNOWN,      /* may or may not have happened */
+    E_GAP,     /* positions missing in a log */
+    E_UNKNOWN, /* may or may not have happened */
     E_CLOSED,
-    E_EXEC,         /* a query failed while executing */
+    E_EXEC, /* a query failed while executing */
     E_INTERNAL,
     ERR_COUNT
 } Err;

@@ -19,18 +19,18 @@ typedef struct LogField {
 } LogField;
 
 #define LF_STR(k, s) ((LogField){.key = (k), .kind = LOG_F_STR, .str = (s)})
-#define LF_C(k, c) ((LogField){.key = (k), .kind = LOG_F_STR, .str = str_c(c)})
+#define LF_C(k, c)   ((LogField){.key = (k), .kind = LOG_F_STR, .str = str_c(c)})
 #define LF_INT(k, n) ((LogField){.key = (k), .kind = LOG_F_INT, .num = (i64)(n)})
 #define LF_F64(k, d) ((LogField){.key = (k), .kind = LOG_F_F64, .dbl = (d)})
-#define LF_WHY(w) ((LogField){.key = "err", .kind = LOG_F_STR, .str = str_c((w)->text)})
+#define LF_WHY(w)    ((LogField){.key = "err", .kind = LOG_F_STR, .str = str_c((w)->text)})
 
 void log_write(LogLevel level, const char *component, const char *msg, const LogField *fields, size_t n);
 #define LOG_AT(level, component, msg, ...)                                                                   \
     log_write(level, component, msg, (const LogField[]){{0}, ##__VA_ARGS__} + 1,                             \
               COUNT_OF(((const LogField[]){{0}, ##__VA_ARGS__})) - 1)
 #define LOG_DEBUG(component, msg, ...) LOG_AT(LOG_LEVEL_DEBUG, component, msg, ##__VA_ARGS__)
-#define LOG_INFO(component, msg, ...) LOG_AT(LOG_LEVEL_INFO, component, msg, ##__VA_ARGS__)
-#define LOG_WARN(component, msg, ...) LOG_AT(LOG_LEVEL_WARN, component, msg, ##__VA_ARGS__)
+#define LOG_INFO(component, msg, ...)  LOG_AT(LOG_LEVEL_INFO, component, msg, ##__VA_ARGS__)
+#define LOG_WARN(component, msg, ...)  LOG_AT(LOG_LEVEL_WARN, component, msg, ##__VA_ARGS__)
 #define LOG_ERROR(component, msg, ...) LOG_AT(LOG_LEVEL_ERROR, component, msg, ##__VA_ARGS__)
 
 void log_set_level(LogLevel min);
@@ -45,7 +45,7 @@ Metric *metric_counter(const char *name, const char *help, const char *labels);
 Metric *metric_gauge(const char *name, const char *help, const char *labels);
 /* Upper bounds, ascending, without +Inf; bounds must outlive the process (static). */
 Metric *metric_histogram(const char *name, const char *help, const char *labels, const f64 *bounds, u32 n);
-void metric_add(Metric *m, f64 delta);     /* counter or gauge */
+void metric_add(Metric *m, f64 delta); /* counter or gauge */
 void metric_inc(Metric *m);
 void metric_set(Metric *m, f64 value);     /* gauge (or a counter copied from elsewhere) */
 void metric_observe(Metric *m, f64 value); /* histogram */

@@ -10,14 +10,14 @@
 typedef struct Loop Loop;
 Loop *loop_new(Clock *clock);
 void loop_free(Loop *l);
-void loop_run(Loop *l);       /* until loop_stop */
+void loop_run(Loop *l);                       /* until loop_stop */
 void loop_run_once(Loop *l, i64 max_wait_ms); /* for tests and drains */
-void loop_stop(Loop *l);      /* from any thread, also from a signal handler */
+void loop_stop(Loop *l);                      /* from any thread, also from a signal handler */
 /* Runs fn(arg) on the loop's thread soon. From any thread. Never fails (the mailbox is bounded by its senders). */
 void loop_post(Loop *l, void (*fn)(void *arg), void *arg);
 void loop_wake(Loop *l); /* from any thread: look at the clock again (a virtual clock was moved) */
 Clock *loop_clock(Loop *l);
-bool loop_is_here(Loop *l);   /* is the caller on this loop's thread? */
+bool loop_is_here(Loop *l); /* is the caller on this loop's thread? */
 
 /* Timers: one-shot, embedded in their owner. Fire at or after the mono time, in order of time, then of start. */
 typedef struct Timer {
@@ -30,8 +30,11 @@ typedef struct Timer {
 void timer_init(Timer *t, void (*fn)(void *arg), void *arg);
 void timer_start(Loop *l, Timer *t, i64 at_mono_ns); /* moves it when already started */
 void timer_start_in_ms(Loop *l, Timer *t, i64 ms);
-void timer_stop(Loop *l, Timer *t);                  /* fine when not started */
-static inline bool timer_is_started(const Timer *t) { return t->heap_index != 0; }
+void timer_stop(Loop *l, Timer *t); /* fine when not started */
+static inline bool timer_is_started(const Timer *t)
+{
+    return t->heap_index != 0;
+}
 
 /* Readiness of a file descriptor (level-triggered). The owner closes the fd after loop_fd_del. */
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };

@@ -20,35 +20,44 @@ typedef int64_t i64;
 typedef double f64;
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)   ((a) < (b) ? (a) : (b))
+#define MAX(a, b)   ((a) > (b) ? (a) : (b))
 
 typedef struct Str {
     const char *at;
     size_t len;
 } Str;
 
-#define S(lit) ((Str){"" lit, sizeof(lit) - 1})
+#define S(lit)        ((Str){"" lit, sizeof(lit) - 1})
 #define STR_INIT(lit) {"" lit, sizeof(lit) - 1} /* for static initialisers */
-#define STR_FMT(s) (int)(s).len, (s).at         /* for "%.*s" */
+#define STR_FMT(s)    (int)(s).len, (s).at      /* for "%.*s" */
 
-static inline Str str_of(const char *at, size_t len) { return (Str){at, len}; }
-static inline Str str_c(const char *c) { return (Str){c ? c : "", c ? strlen(c) : 0}; }
+static inline Str str_of(const char *at, size_t len)
+{
+    return (Str){at, len};
+}
+static inline Str str_c(const char *c)
+{
+    return (Str){c ? c : "", c ? strlen(c) : 0};
+}
 static inline bool str_eq(Str a, Str b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
-static inline bool str_empty(Str a) { return a.len == 0; }
+static inline bool str_empty(Str a)
+{
+    return a.len == 0;
+}
 
 int str_cmp(Str a, Str b);
 bool str_eq_nocase(Str a, Str b); /* ASCII only */
 bool str_starts(Str s, Str prefix);
 bool str_ends(Str s, Str suffix);
-Str str_trim(Str s);                                 /* spaces, tabs, CR, LF at both ends */
-Str str_skip(Str s, size_t n);                       /* without the first n bytes (n may exceed) */
-Str str_sub(Str s, size_t from, size_t to);          /* clamped to s */
-size_t str_find_char(Str s, char c);                 /* SIZE_MAX when absent */
-size_t str_find(Str s, Str needle);                  /* SIZE_MAX when absent */
+Str str_trim(Str s);                        /* spaces, tabs, CR, LF at both ends */
+Str str_skip(Str s, size_t n);              /* without the first n bytes (n may exceed) */
+Str str_sub(Str s, size_t from, size_t to); /* clamped to s */
+size_t str_find_char(Str s, char c);        /* SIZE_MAX when absent */
+size_t str_find(Str s, Str needle);         /* SIZE_MAX when absent */
 /* Splits at the first sep: head gets what is before it (or all), tail the rest. True when sep was there. */
 bool str_cut(Str s, char sep, Str *ret_head, Str *ret_tail);
 bool str_is_utf8(Str s);
@@ -61,7 +70,10 @@ size_t rune_encode(u32 rune, char ret_utf8[4]);
 
 /* XXH3, 64 bits. Stable across runs and machines: hashes may be stored. */
 u64 hash_bytes(const void *at, size_t len, u64 seed);
-static inline u64 hash_str(Str s) { return hash_bytes(s.at, s.len, 0); }
+static inline u64 hash_str(Str s)
+{
+    return hash_bytes(s.at, s.len, 0);
+}
 u32 crc32c(u32 crc, const void *at, size_t len); /* Castagnoli; start with 0 */
 u64 random_u64(void);                            /* from the kernel; fast, per thread */
 void random_bytes(void *at, size_t len);

@@ -8,16 +8,16 @@
 #include <pthread.h>
 
 typedef enum LockRank {
-    RANK_OUTER = 10,    /* configuration, roles */
-    RANK_COLLECT = 20,  /* targets, scrape pools */
+    RANK_OUTER = 10,   /* configuration, roles */
+    RANK_COLLECT = 20, /* targets, scrape pools */
     RANK_RULES = 30,
     RANK_ALERT = 40,
-    RANK_ENGINE = 50,   /* metrics engine */
-    RANK_SHARD = 60,    /* one shard of an engine */
+    RANK_ENGINE = 50, /* metrics engine */
+    RANK_SHARD = 60,  /* one shard of an engine */
     RANK_CATALOGUE = 70,
-    RANK_STORE = 80,    /* wal, bucket, manifest */
-    RANK_QUEUE = 90,    /* bounded queues, pools, loop mailboxes */
-    RANK_LEAF = 100,    /* own metrics, log */
+    RANK_STORE = 80, /* wal, bucket, manifest */
+    RANK_QUEUE = 90, /* bounded queues, pools, loop mailboxes */
+    RANK_LEAF = 100, /* own metrics, log */
 } LockRank;
 
 typedef struct Mutex {
@@ -61,5 +61,11 @@ u32 pool_queued(Pool *p);
 typedef struct Cancel {
     _Atomic bool is_set;
 } Cancel;
-static inline void cancel_set(Cancel *c) { c->is_set = true; }
-static inline bool cancel_is_set(Cancel *c) { return c && c->is_set; }
+static inline void cancel_set(Cancel *c)
+{
+    c->is_set = true;
+}
+static inline bool cancel_is_set(Cancel *c)
+{
+    return c && c->is_set;
+}

@@ -43,8 +43,8 @@ typedef struct StrMap {
     size_t cap, len, used;
 } StrMap;
 
-void strmap_init(StrMap *m); /* zero-initialising is the same */
-void strmap_done(StrMap *m); /* frees keys, not values */
+void strmap_init(StrMap *m);                 /* zero-initialising is the same */
+void strmap_done(StrMap *m);                 /* frees keys, not values */
 void *strmap_find(const StrMap *m, Str key); /* NULL when absent */
 bool strmap_has(const StrMap *m, Str key);
 void *strmap_put(StrMap *m, Str key, void *value); /* returns the value replaced, or NULL */
@@ -55,12 +55,12 @@ StrMapSlot *strmap_next(const StrMap *m, size_t *cursor);
 typedef struct U64Map {
     struct U64MapSlot {
         u64 key, value;
-    } * slots;
+    } *slots;
     u8 *state;
     size_t cap, len, used;
 } U64Map;
 void u64map_done(U64Map *m);
-u64 *u64map_find(const U64Map *m, u64 key);              /* NULL when absent; valid until the next put */
-u64 *u64map_put(U64Map *m, u64 key, u64 value);          /* inserts or replaces */
+u64 *u64map_find(const U64Map *m, u64 key);     /* NULL when absent; valid until the next put */
+u64 *u64map_put(U64Map *m, u64 key, u64 value); /* inserts or replaces */
 bool u64map_del(U64Map *m, u64 key);
 bool u64map_next(const U64Map *m, size_t *cursor, u64 *ret_key, u64 *ret_value);

@@ -38,11 +38,13 @@ struct Vfs {
     void (*close)(File *f); /* releases locks; never fails: sync first if it matters */
     Err (*pread)(File *f, u64 off, void *at, size_t n, size_t *ret_n, Why *why);
     Err (*pwrite)(File *f, u64 off, const void *at, size_t n, Why *why);
-    Err (*sync)(File *f, Why *why); /* fdatasync. After an error the file's state is unknown: stop, never retry */
+    Err (*sync)(File *f,
+                Why *why); /* fdatasync. After an error the file's state is unknown: stop, never retry */
     Err (*truncate)(File *f, u64 bytes, Why *why);
     Err (*size)(File *f, u64 *ret, Why *why);
     Err (*lock)(File *f, Why *why); /* exclusive, advisory; E_BUSY when another process holds it */
-    Err (*map)(File *f, u64 bytes, const u8 **ret, Why *why); /* read-only view of the first bytes of an immutable file */
+    Err (*map)(File *f, u64 bytes, const u8 **ret,
+               Why *why); /* read-only view of the first bytes of an immutable file */
     void (*unmap)(File *f, const u8 *at, u64 bytes);
     Err (*rename)(Vfs *v, const char *from, const char *to, Why *why); /* replaces `to` */
     Err (*unlink)(Vfs *v, const char *path, Why *why);
@@ -58,7 +60,8 @@ Vfs *vfs_os(void);
 
 /* Helpers over any Vfs. */
 Err vfs_mkdirs(Vfs *v, const char *path, Why *why);
-Err vfs_read_file(Vfs *v, const char *path, size_t max, Buf *out, Why *why); /* appends to out; E_TOO_LARGE past max */
+Err vfs_read_file(Vfs *v, const char *path, size_t max, Buf *out,
+                  Why *why); /* appends to out; E_TOO_LARGE past max */
 /* Atomic replace: path.tmp, write, sync, rename, sync directory. */
 Err vfs_write_file(Vfs *v, const char *path, Str bytes, Why *why);
 Err vfs_remove_tree(Vfs *v, const char *path, Why *why);
