@@ -90,6 +90,7 @@ struct Node {
     NodeKind kind;
     u32 from, to; /* byte positions in the query */
     PromType type;
+    u16 depth;    /* of the tree below, 1 for a leaf; <= PROMQL_DEPTH_MAX */
     union {
         f64 number; /* with number_is_duration for printing "5m" back */
         Str string;
@@ -149,6 +150,9 @@ struct Node {
     } u;
     bool number_is_duration;
 };
+
+#define PROMQL_DEPTH_MAX 500
+#define PROMQL_QUERY_MAX (4u << 20) /* bytes */
 
 enum { /* features, by their Prometheus flag names */
     PROMQL_EXPERIMENTAL_FUNCTIONS = 1, PROMQL_DURATION_EXPR = 2, PROMQL_EXTENDED_RANGE_SELECTORS = 4, PROMQL_BINOP_FILL = 8,
