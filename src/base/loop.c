@@ -41,7 +41,7 @@ struct Loop {
     i64 armed_at; /* what the alarm is set for; INT64_MAX = off */
 
     Mutex mutex;
-    MailVec mail; /* under mutex */
+    MailVec mail;    /* under mutex */
     MailVec reading; /* being run */
 
     LoopSignal signals[SIGNALS_MAX];
@@ -213,9 +213,7 @@ static void on_async(uv_async_t *h)
         uv_stop(&l->uv);
 }
 
-static void on_once(uv_timer_t *h)
-{
-}
+static void on_once(uv_timer_t *h) {}
 
 /* ---- the loop ---- */
 
