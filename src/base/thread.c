@@ -62,8 +62,9 @@ void mutex_lock(Mutex *m)
 
 void mutex_unlock(Mutex *m)
 {
+    LockRank rank = m->rank; /* once it is unlocked, its owner may end its life */
     check(pthread_mutex_unlock(&m->m) == 0);
-    rank_drop(m->rank);
+    rank_drop(rank);
 }
 
 void cond_init(Cond *c)

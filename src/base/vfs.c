@@ -138,6 +138,19 @@ static Err os_rename(Vfs *v, const char *from, const char *to, Why *why)
     return rename(from, to) ? fail(why, "rename to", to) : OK;
 }
 
+static Err os_rename_new(Vfs *v, const char *from, const char *to, Why *why)
+{
+    (void)v;
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return OK;
+    if (errno != EINVAL && errno != ENOSYS)
+        return fail(why, "rename to", to);
+    /* A file system without it (NFS): a second name, then the first one goes. */
+    if (link(from, to))
+        return fail(why, "link to", to);
+    return unlink(from) ? fail(why, "remove", from) : OK;
+}
+
 static Err os_unlink(Vfs *v, const char *path, Why *why)
 {
     (void)v;
@@ -223,7 +236,8 @@ Vfs *vfs_os(void)
 {
     static Vfs os = {os_open,  os_close, os_pread,    os_pwrite, os_sync,   os_truncate,
                      os_size,  os_lock,  os_map,      os_unmap,  os_rename, os_unlink,
-                     os_rmdir, os_mkdir, os_sync_dir, os_list,   os_stat,   os_free_bytes};
+                     os_rmdir, os_mkdir, os_sync_dir, os_list,   os_stat,   os_free_bytes,
+                     os_rename_new};
     return &os;
 }
 

@@ -54,6 +54,7 @@ struct Vfs {
     Err (*list)(Vfs *v, const char *path, VfsListFn fn, void *arg, Why *why);
     Err (*stat)(Vfs *v, const char *path, VfsStat *ret, Why *why);
     Err (*free_bytes)(Vfs *v, const char *path, u64 *ret_free, u64 *ret_total, Why *why);
+    Err (*rename_new)(Vfs *v, const char *from, const char *to, Why *why); /* E_EXISTS when `to` is there: never replaces */
 };
 
 Vfs *vfs_os(void);

@@ -16,11 +16,11 @@ typedef struct LogPos {
     u64 seq;   /* dense from 1 */
 } LogPos;
 typedef struct LogRecord {
-    Str producer;      /* <= 64 bytes; empty = no deduplication */
+    Str producer; /* <= 64 bytes; empty = no deduplication */
     u64 producer_seq;
     u32 lane;
-    u32 type;          /* the consumer's */
-    Str bytes;         /* <= 32 MiB; borrowed until done */
+    u32 type;  /* the consumer's */
+    Str bytes; /* <= 32 MiB; borrowed until done */
 } LogRecord;
 typedef enum Durability { DURABLE_POWER, DURABLE_PROCESS } Durability;
 typedef struct ILog ILog;
@@ -29,36 +29,46 @@ typedef struct ILogConfig {
     Clock *clock;
     const char *dir;
     Durability durability;
-    u64 segment_bytes;   /* 0 = 16 MiB; files are preallocated? no: grown */
+    u64 segment_bytes;   /* 0 = 16 MiB */
     u64 total_bytes_max; /* 0 = 1 GiB; more is E_BUSY until trimmed */
     u64 ballast_bytes;   /* 0 = none; reserve given back when the disk fills so that flushes can finish */
-    u32 dedup_window;    /* producers remembered; 0 = 1024 */
+    u32 dedup_window; /* producers remembered (each lane's counts as one), 32 sequence numbers of each; 0 = 1024; <= 4096 */
+    u64 queue_bytes_max; /* waiting for the committer; more is E_BUSY; 0 = 16 MiB */
 } ILogConfig;
 typedef struct ILogHealth {
-    Err err;             /* OK; E_NOSPACE (resumes); E_IO (stopped for ever) */
+    Err err; /* OK; E_NOSPACE (resumes); E_IO (stopped for ever) */
     Why why;
     u64 bytes, segments, records, syncs;
-    u64 cut_bytes;       /* torn tail removed at open */
+    u64 cut_bytes; /* torn tail removed at open */
 } ILogHealth;
 typedef void (*ILogDone)(void *arg, Err e, LogPos at, bool duplicate);
 
 Err ilog_open(ILog **ret, const ILogConfig *c, Why *why);
-/* Asynchronous group commit: done runs on the committer's thread, exactly once, in order of position. OK only when durable
- * as configured. E_NOSPACE/E_BUSY/E_UNAVAILABLE: not stored. E_UNKNOWN: may be stored, resend with the same producer_seq.
- * want_sync false: the record is written with the batch but nobody waits for its sync (done after the write). */
+/* Asynchronous group commit: done runs on the committer's thread, exactly once, in order of position; it must not block or
+ * call the log. OK only when durable as configured. E_NOSPACE/E_BUSY/E_UNAVAILABLE: not stored. E_UNKNOWN: may be stored, resend with the same producer_seq.
+ * want_sync false: the record is written with the batch but nobody waits for its sync (done after the write); it is synced
+ * with the next batch that is, within a second at the latest. Same (producer, producer_seq) in one lane: stored once, done
+ * tells where (duplicate). */
 void ilog_append(ILog *l, const LogRecord *r, bool want_sync, ILogDone done, void *arg);
-Err ilog_append_wait(ILog *l, const LogRecord *r, LogPos *ret, Why *why); /* blocking, synced */
+Err ilog_append_wait(ILog *l, const LogRecord *r, LogPos *ret,
+                     Why *why); /* blocking, synced; waits while the queue is full */
+Err ilog_sync(ILog *l,
+              Why *why); /* waits until all that was appended before is on disk, DURABLE_PROCESS or not */
 Err ilog_tail(ILog *l, u32 lane, LogPos *ret_next);
-/* Calls fn for each record of the lane from `from` (or the oldest) to the tail as it is now. fn returning an error stops.
- * E_GAP names missing positions, E_CORRUPT the place. Bytes are valid during fn. */
+/* Calls fn for each record of the lane from `from` (seq 0: the oldest) to the tail as it is now. fn returning an error stops.
+ * E_GAP names missing positions (trimmed, past the tail, of another epoch), E_CORRUPT the place. Bytes are valid during fn. */
 typedef Err (*ILogReadFn)(void *arg, LogPos at, const LogRecord *r, Why *why);
 Err ilog_read(ILog *l, u32 lane, LogPos from, ILogReadFn fn, void *arg, Why *why);
-/* Records before `before` are no longer needed by this lane; segments all lanes have passed are deleted. */
+/* Records before `before` are no longer needed by this lane; segments all lanes have passed are deleted. Positions survive a
+ * restart where segments were deleted or rotated; otherwise records come again, and the consumer knows its own position.
+ * `before` past the tail moves the tail there: a consumer that published more than a crashed log had kept (records without
+ * sync) calls this with its own position before it reads, so that no position is given twice. To avoid it: ilog_sync first. */
 Err ilog_trim(ILog *l, u32 lane, LogPos before, Why *why);
 ILogHealth ilog_health(ILog *l);
 void ilog_close(ILog *l); /* commits what is queued */
 
-/* ---- bucket: immutable objects and one conditional create. Thread-safe. Keys: [a-zA-Z0-9._/-], no "..", <= 512 bytes.
+/* ---- bucket: immutable objects and one conditional create. Thread-safe. Keys: [a-zA-Z0-9._/-], <= 512 bytes, at most 16
+ * parts between slashes, none of which is empty or begins with a dot.
  * Strong read-after-write and list; no rename, no append, no overwrite of an existing key, ever. ---- */
 typedef struct Bucket Bucket;
 typedef struct ObjMeta {
@@ -69,9 +79,11 @@ typedef bool (*BucketListFn)(void *arg, Str key, const ObjMeta *m); /* in key or
 /* A source for bucket_put: fills at with up to cap bytes; 0 = end. */
 typedef Err (*BodyFn)(void *arg, u8 *at, size_t cap, size_t *ret_n, Why *why);
 Err bucket_open_dir(Bucket **ret, Vfs *vfs, const char *dir, Why *why);
-Err bucket_put(Bucket *b, Str key, BodyFn body, void *arg, ObjMeta *ret, Deadline d, Why *why); /* all or nothing */
+Err bucket_put(Bucket *b, Str key, BodyFn body, void *arg, ObjMeta *ret, Deadline d,
+               Why *why); /* all or nothing */
 Err bucket_put_bytes(Bucket *b, Str key, Str bytes, Deadline d, Why *why);
-Err bucket_create(Bucket *b, Str key, Str bytes, Deadline d, Why *why); /* E_EXISTS = lost the race */
+Err bucket_create(Bucket *b, Str key, Str bytes, Deadline d,
+                  Why *why); /* E_EXISTS = lost the race; E_UNKNOWN: may be there */
 /* Ranged read, appended to out; short = E_CORRUPT; len UINT64_MAX = to the end. */
 Err bucket_get(Bucket *b, Str key, u64 off, u64 len, Buf *out, Deadline d, Why *why);
 Err bucket_head(Bucket *b, Str key, ObjMeta *ret, Deadline d, Why *why);
@@ -84,11 +96,15 @@ void bucket_close(Bucket *b);
 
 /* ---- manifest: numbered, committed by bucket_create(n+1); content is the engine's bytes. "m/<name>/<20-digit n>". ---- */
 typedef struct Manifest Manifest;
-Err manifest_open(Manifest **ret, Bucket *b, Str name, Why *why);   /* finds and verifies the newest valid one */
-u64 manifest_number(const Manifest *m);                             /* 0 = none yet */
-Str manifest_bytes(const Manifest *m);                              /* of the newest; borrowed until the next commit */
-Err manifest_commit(Manifest *m, Str bytes, Why *why);              /* E_EXISTS = somebody else did: fenced */
-Err manifest_prune(Manifest *m, u32 keep, Why *why);                /* deletes old numbers */
+/* Finds and verifies the newest valid one. Content is kept twice in its object; a number whose both copies are damaged is
+ * passed over, said loudly in the log and by fsck. */
+Err manifest_open(Manifest **ret, Bucket *b, Str name, Why *why);
+u64 manifest_number(const Manifest *m); /* 0 = none yet */
+Str manifest_bytes(const Manifest *m);  /* of the newest; borrowed until the next commit */
+/* E_EXISTS = somebody else did: fenced. E_NOSPACE: nothing happened, try again. After any other error it takes no more
+ * commits: open it again to see what is there. <= 256 MiB. */
+Err manifest_commit(Manifest *m, Str bytes, Why *why);
+Err manifest_prune(Manifest *m, u32 keep, Why *why); /* deletes old numbers */
 void manifest_close(Manifest *m);
 
 /* ---- data directory: identity, lock, foreign data ---- */
@@ -102,8 +118,8 @@ void datadir_close(DataDir *d);
 /* ---- outbox: messages that must reach somebody, in a log of their own. append -> sync -> send -> done(id). ---- */
 typedef struct Outbox Outbox;
 typedef struct OutboxItem {
-    u64 id;            /* dense, from 1 */
-    Str key;           /* what it is about: receiver and group, for replacing and looking up */
+    u64 id;  /* dense, from 1 */
+    Str key; /* what it is about: receiver and group, for replacing and looking up */
     Str body;
     u32 attempts;
     i64 not_before_ms; /* wall */
@@ -129,17 +145,17 @@ typedef struct Spool Spool;
 typedef struct SpoolConfig {
     Vfs *vfs;
     const char *dir;
-    u64 bytes_max;      /* oldest segments are dropped past it (counted): the stated disk limit */
-    u64 segment_bytes;  /* 0 = 8 MiB */
+    u64 bytes_max;     /* oldest segments are dropped past it (counted): the stated disk limit */
+    u64 segment_bytes; /* 0 = 8 MiB */
 } SpoolConfig;
 Err spool_open(Spool **ret, const SpoolConfig *c, Why *why);
 Err spool_append(Spool *s, Str bytes, bool sync, u64 *ret_seq, Why *why); /* dense from 1 */
 /* Record at seq (or the oldest kept after it), appended to out. E_NOT_FOUND at the tail. */
 Err spool_read(Spool *s, u64 seq, Buf *out, u64 *ret_seq, Why *why);
-u64 spool_tail(Spool *s);   /* the next append's seq */
+u64 spool_tail(Spool *s); /* the next append's seq */
 u64 spool_oldest(Spool *s);
 u64 spool_bytes(Spool *s);
-u64 spool_dropped(Spool *s); /* records lost to bytes_max */
+u64 spool_dropped(Spool *s);                                  /* records lost to bytes_max */
 Err spool_cursor_save(Spool *s, Str name, u64 seq, Why *why); /* next to send; atomic; synced */
 u64 spool_cursor_load(Spool *s, Str name);                    /* 0 = none */
 Err spool_trim(Spool *s, u64 before, Why *why);
@@ -147,7 +163,7 @@ void spool_close(Spool *s);
 
 /* ---- fsck ---- */
 typedef struct FsckReport {
-    Buf *out;          /* findings, one line each: path: what */
+    Buf *out; /* findings, one line each: path: what */
     u64 checked_files, checked_bytes, errors, warnings;
 } FsckReport;
 Err fsck_ilog(Vfs *vfs, const char *dir, FsckReport *r, Why *why);
