@@ -11,8 +11,10 @@
 /* As Go's strconv.FormatFloat(v, 'f', -1, 64): shortest digits that round-trip, never an exponent; NaN, +Inf, -Inf.
  * This is how sample values appear in the Prometheus API. Needs up to 330 bytes. */
 void print_f64(Buf *out, f64 v);
-/* 'g' with shortest digits: exponent form when exp < -4 || exp >= 21 (Go's %v). */
+/* 'g' with shortest digits, as Go's %v and %g: exponent form below 1e-4 and from 1e6 on, so 1000000 is 1e+06. */
 void print_f64_g(Buf *out, f64 v);
+/* A finite number as JSON writers print it: exponent form below 1e-6 and from 1e21 on. */
+void print_f64_json(Buf *out, f64 v);
 /* Go's FormatFloat(v, fmt, prec): fmt in 'e','f','g'; prec -1 = shortest. */
 void print_f64_go(Buf *out, f64 v, char fmt, int prec);
 void print_u64(Buf *out, u64 v);

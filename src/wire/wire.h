@@ -6,23 +6,35 @@
 #include "base/base.h"
 #include "model/model.h"
 
-/* ---- protobuf reader and writer (pb.c) ---- */
+/* ---- protobuf reader and writer (pb.c) ----
+ *
+ *     PbReader r;
+ *     pb_init(&r, bytes);
+ *     while (pb_next(&r))
+ *         switch (r.field) {
+ *         case 1: if (pb_expect(&r, PB_BYTES)) name = r.bytes; break;
+ *         ...
+ *     if (r.is_bad) ...
+ */
+enum { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2, PB_FIXED32 = 5 };
 typedef struct PbReader {
     const u8 *at, *end;
     u32 field;   /* of the current field */
-    u8 type;     /* 0 varint, 1 fixed64, 2 bytes, 5 fixed32 */
+    u8 type;     /* PB_VARINT ... */
     u64 num;     /* varint, fixed64, fixed32 */
     Str bytes;   /* type 2 */
     bool is_bad;
 } PbReader;
 void pb_init(PbReader *r, Str bytes);
 bool pb_next(PbReader *r); /* false at the end or when malformed (is_bad) */
+bool pb_expect(PbReader *r, u8 type); /* false (and is_bad, ends the loop) when the current field has another type */
 static inline i64 pb_sint(u64 n) { return (i64)(n >> 1) ^ -(i64)(n & 1); }
 static inline f64 pb_f64(u64 n) { return f64_from_bits(n); }
 void pb_put_varint(Buf *b, u64 v);
 void pb_put_u64(Buf *b, u32 field, u64 v);       /* omitted when 0 */
 void pb_put_sint(Buf *b, u32 field, i64 v);
 void pb_put_f64(Buf *b, u32 field, f64 v);       /* fixed64; omitted when +0.0 */
+void pb_put_f64_always(Buf *b, u32 field, f64 v);
 void pb_put_bytes(Buf *b, u32 field, Str v);     /* omitted when empty */
 size_t pb_begin(Buf *b, u32 field);              /* nested message of unknown length ... */
 void pb_end(Buf *b, size_t mark);                /* ... closed here (length moved into place) */
@@ -37,7 +49,11 @@ size_t uvarint_get(const u8 *at, const u8 *end, u64 *ret); /* 0 = malformed */
 static inline u64 zigzag(i64 v) { return ((u64)v << 1) ^ (u64)(v >> 63); }
 static inline i64 unzigzag(u64 v) { return (i64)(v >> 1) ^ -(i64)(v & 1); }
 
-/* ---- exposition formats (expo*.c): text 0.0.4, OpenMetrics 1.0, delimited protobuf ---- */
+/* ---- exposition formats (expo*.c): text 0.0.4, OpenMetrics 1.0, delimited protobuf ----
+ * Verdicts are Prometheus 3's, but for two: a zero byte where a line begins is an error (there it silently ends the page), and
+ * timestamps that leave 64-bit milliseconds are errors. le of histograms and quantile of summaries are normalised ("1" becomes
+ * "1.0"). Exemplars whose labels are unusable (a name twice, over 128 code points) are left out, the sample stays.
+ */
 typedef enum ExpoFormat { EXPO_UNKNOWN, EXPO_TEXT, EXPO_OPENMETRICS, EXPO_PROTOBUF } ExpoFormat;
 /* From a Content-Type; fallback when it is missing or not understood. */
 ExpoFormat expo_format(Str content_type, ExpoFormat fallback);
@@ -64,9 +80,14 @@ typedef struct ExpoOptions {
     bool no_created_series; /* OpenMetrics: _created lines feed start_t only */
 } ExpoOptions;
 ExpoParser *expo_new(Str page, ExpoFormat f, const ExpoOptions *o, Arena *arena);
+/* For scrape caches: the next line is expected to be this series (its series_text of the last scrape). When the bytes agree
+ * the label set is not even scanned; when not, nothing is lost. The bytes must have passed expo_labels once. */
+void expo_expect(ExpoParser *p, Str series_text);
 /* OK and an item; E_NOT_FOUND at the end; E_PARSE with line and column. Items are valid until the next call. */
 Err expo_next(ExpoParser *p, ExpoItem *ret, Why *why);
-/* Fills ret->labels for the current series item (parsed on demand: scrape caches skip it). Strings live in the page or arena. */
+/* Fills item->labels, name and start_t for the current series item. Parsed and judged here, on demand: a cache that has seen
+ * exactly this series_text skips it; everybody else must call it, as a label set that is wrong is told here (E_PARSE with its
+ * place: the page is bad, as with expo_next). Strings live in the page or arena; the array in the arena. */
 Err expo_labels(ExpoParser *p, ExpoItem *item, Why *why);
 
 /* ---- remote_write 1.0 (remote_write.c) ---- */
@@ -76,11 +97,17 @@ typedef struct WriteDecoded {
     MetadataItem *metadata;
     u32 metadata_len;
     u64 samples, histograms, exemplars;
+    u64 refused; /* series left out */
 } WriteDecoded;
-/* body = decompressed prometheus.WriteRequest. Labels must be sorted, unique, named; violations are E_INVALID naming the series. */
+/* body = decompressed prometheus.WriteRequest; strings are borrowed from it. Labels that come unsorted are sorted, empty
+ * values dropped. A series with duplicate, empty or non-UTF-8 names, without a metric name or with an impossible
+ * histogram is left out: then the answer is E_INVALID, why names the first such series, and ret holds the others, which
+ * the caller may store before it answers 400. E_PARSE and E_LIMIT leave ret untouched. */
 Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why);
 void remote_write_encode(const SeriesItem *series, u32 n, const MetadataItem *metadata, u32 metadata_len, Buf *out);
-void remote_write_encode_histogram(Buf *b, u32 field, const Histogram *h, i64 t); /* prometheus.Histogram */
+/* One prometheus.Histogram; hints, kinds and custom bounds are kept. */
+void remote_write_encode_histogram(Buf *b, u32 field, const Histogram *h, i64 t);
+Err remote_write_decode_histogram(Str msg, Arena *arena, const Histogram **ret, i64 *ret_t, Why *why);
 
 /* ---- pushed text for tests and federation ---- */
 void expo_write_series(Buf *out, Labels l, f64 v, i64 t_ms, bool with_t);

@@ -1,0 +1,166 @@
+/* The streaming JSON writer: text.h. */
+#include <math.h>
+
+#include "text/text.h"
+
+void json_init(Json *j, Buf *out)
+{
+    *j = (Json){.out = out};
+}
+
+static void json_item(Json *j)
+{
+    if (j->after_key) {
+        j->after_key = false;
+        return;
+    }
+    u64 bit = 1ull << j->depth;
+    if (j->has_item & bit)
+        buf_char(j->out, ',');
+    j->has_item |= bit;
+}
+
+static void json_down(Json *j, char c)
+{
+    json_item(j);
+    buf_char(j->out, c);
+    check(j->depth < 63);
+    j->depth++;
+    j->has_item &= ~(1ull << j->depth);
+}
+
+static void json_up(Json *j, char c)
+{
+    check(j->depth > 0 && !j->after_key);
+    j->depth--;
+    buf_char(j->out, c);
+}
+
+void json_object(Json *j)
+{
+    json_down(j, '{');
+}
+
+void json_object_end(Json *j)
+{
+    json_up(j, '}');
+}
+
+void json_array(Json *j)
+{
+    json_down(j, '[');
+}
+
+void json_array_end(Json *j)
+{
+    json_up(j, ']');
+}
+
+void json_key(Json *j, Str key)
+{
+    json_item(j);
+    json_quote(j->out, key);
+    buf_char(j->out, ':');
+    j->after_key = true;
+}
+
+void json_str(Json *j, Str value)
+{
+    json_item(j);
+    json_quote(j->out, value);
+}
+
+void json_c(Json *j, const char *value)
+{
+    json_str(j, str_c(value));
+}
+
+void json_i64(Json *j, i64 v)
+{
+    json_item(j);
+    print_i64(j->out, v);
+}
+
+void json_u64(Json *j, u64 v)
+{
+    json_item(j);
+    print_u64(j->out, v);
+}
+
+void json_f64(Json *j, f64 v)
+{
+    json_item(j);
+    if (!isfinite(v))
+        buf_c(j->out, "null");
+    else
+        print_f64_json(j->out, v);
+}
+
+void json_bool(Json *j, bool v)
+{
+    json_item(j);
+    buf_c(j->out, v ? "true" : "false");
+}
+
+void json_null(Json *j)
+{
+    json_item(j);
+    buf_c(j->out, "null");
+}
+
+void json_raw(Json *j, Str already_json)
+{
+    json_item(j);
+    buf_str(j->out, already_json);
+}
+
+void json_kv(Json *j, const char *key, Str value)
+{
+    json_key(j, str_c(key));
+    json_str(j, value);
+}
+
+/* 0 = plain; else what follows the backslash, 'u' for \u00xx. Bytes over 0x7f are looked at as runes. */
+static const char escapes[128] = {
+    ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['\b'] = 'b', ['\f'] = 'f',
+    ['<'] = 'u', ['>'] = 'u',   ['&'] = 'u',  [0] = 'u',    [1] = 'u',    [2] = 'u',    [3] = 'u',
+    [4] = 'u',   [5] = 'u',     [6] = 'u',    [7] = 'u',    [11] = 'u',   [14] = 'u',   [15] = 'u',
+    [16] = 'u',  [17] = 'u',    [18] = 'u',   [19] = 'u',   [20] = 'u',   [21] = 'u',   [22] = 'u',
+    [23] = 'u',  [24] = 'u',    [25] = 'u',   [26] = 'u',   [27] = 'u',   [28] = 'u',   [29] = 'u',
+    [30] = 'u',  [31] = 'u',
+};
+
+void json_quote(Buf *out, Str s)
+{
+    buf_char(out, '"');
+    size_t plain = 0;
+    for (size_t i = 0; i < s.len;) {
+        u8 c = (u8)s.at[i];
+        if (c < 0x80 && !escapes[c]) {
+            i++;
+            continue;
+        }
+        u32 rune = c;
+        size_t n = c < 0x80 ? 1 : str_rune(str_skip(s, i), &rune);
+        bool is_bad = c >= 0x80 && n == 1;
+        if (c >= 0x80 && !is_bad && rune != 0x2028 && rune != 0x2029) {
+            i += n;
+            continue;
+        }
+        buf_put(out, s.at + plain, i - plain);
+        if (is_bad)
+            buf_c(out, "\\ufffd");
+        else if (c >= 0x80)
+            buf_printf(out, "\\u%04x", rune);
+        else if (escapes[c] == 'u')
+            buf_printf(out, "\\u%04x", c);
+        else {
+            buf_char(out, '\\');
+            buf_char(out, escapes[c]);
+        }
+        i += n;
+        plain = i;
+    }
+    buf_put(out, s.at + plain, s.len - plain);
+    buf_char(out, '"');
+}

@@ -1,0 +1,585 @@
+/* remote_write 1.0: prometheus.WriteRequest. Field numbers stand beside the reads and writes that use them. */
+#include "wire/wire.h"
+
+#define EXACT_INT_MAX (1ULL << 53)
+
+/* ---- decoding ---- */
+
+/* Array of n elements in the arena; the one place where a request that asks for too much is told so. */
+static void *take(Arena *a, size_t elem_bytes, size_t n)
+{
+    static char none[16];
+    return n ? arena_try(a, elem_bytes * n) : none;
+}
+static Err take_failed(Why *why)
+{
+    return why_set(why, E_LIMIT, "the write request needs more memory than one request may take");
+}
+static Err malformed(Why *why, const char *what, const PbReader *r, const u8 *start)
+{
+    return why_set(why, E_PARSE,
+                   "malformed %s in the write request (field %u, about byte %zu of its message)", what,
+                   r->field, (size_t)(r->at - start));
+}
+
+static Err decode_label(Str msg, Label *ret, Why *why)
+{
+    PbReader r;
+    *ret = (Label){S(""), S("")};
+    pb_init(&r, msg);
+    while (pb_next(&r)) {
+        if (r.field == 1 && pb_expect(&r, PB_BYTES))
+            ret->name = r.bytes;
+        else if (r.field == 2 && pb_expect(&r, PB_BYTES))
+            ret->value = r.bytes;
+    }
+    return r.is_bad ? malformed(why, "Label", &r, (const u8 *)msg.at) : OK;
+}
+
+static int label_order(const void *a, const void *b)
+{
+    const Label *x = a, *y = b;
+    int c = str_cmp(x->name, y->name);
+    return c ? c : str_cmp(x->value, y->value);
+}
+
+/* Drops empty values, sorts when needed, refuses duplicate and unusable names. Labels of exemplars need no metric name. */
+static Err tidy_labels(Label *at, u32 *len, bool is_series, Why *why)
+{
+    u32 n = 0;
+    bool sorted = true, named = false;
+    for (u32 i = 0; i < *len; i++) {
+        if (str_empty(at[i].name))
+            return why_set(why, E_INVALID, "a label of the series has an empty name");
+        if (str_empty(at[i].value))
+            continue;
+        if (!str_is_utf8(at[i].name) || !str_is_utf8(at[i].value))
+            return why_set(why, E_INVALID, "a label name or value is not UTF-8");
+        if (n && str_cmp(at[n - 1].name, at[i].name) >= 0)
+            sorted = false;
+        named |= str_eq(at[i].name, LABEL_NAME);
+        at[n++] = at[i];
+    }
+    *len = n;
+    if (!sorted) {
+        qsort(at, n, sizeof *at, label_order);
+        for (u32 i = 1; i < n; i++)
+            if (str_eq(at[i - 1].name, at[i].name))
+                return why_set(why, E_INVALID, "label name \"%.*s\" is not unique", STR_FMT(at[i].name));
+    }
+    return named || !is_series ? OK
+                               : why_set(why, E_INVALID, "the series has no metric name (label __name__)");
+}
+
+static Err decode_sample(Str msg, Sample *ret, Why *why)
+{
+    PbReader r;
+    *ret = (Sample){0};
+    pb_init(&r, msg);
+    while (pb_next(&r)) {
+        if (r.field == 1 && pb_expect(&r, PB_FIXED64))
+            ret->v = pb_f64(r.num);
+        else if (r.field == 2 && pb_expect(&r, PB_VARINT))
+            ret->t = (i64)r.num;
+    }
+    return r.is_bad ? malformed(why, "Sample", &r, (const u8 *)msg.at) : OK;
+}
+
+static u32 count_field(Str msg, u32 field, u8 type)
+{
+    PbReader r;
+    u32 n = 0;
+    pb_init(&r, msg);
+    while (pb_next(&r))
+        n += r.field == field && r.type == type;
+    return n;
+}
+
+static Err decode_exemplar(Str msg, Arena *arena, Exemplar *ret, Why *why)
+{
+    PbReader r;
+    *ret = (Exemplar){0};
+    u32 n = 0;
+    Label *labels = take(arena, sizeof *labels, count_field(msg, 1, PB_BYTES));
+    if (!labels)
+        return take_failed(why);
+    pb_init(&r, msg);
+    while (pb_next(&r)) {
+        if (r.field == 1 && pb_expect(&r, PB_BYTES))
+            TRY(decode_label(r.bytes, &labels[n++], why));
+        else if (r.field == 2 && pb_expect(&r, PB_FIXED64))
+            ret->v = pb_f64(r.num);
+        else if (r.field == 3 && pb_expect(&r, PB_VARINT))
+            ret->t = (i64)r.num;
+    }
+    if (r.is_bad)
+        return malformed(why, "Exemplar", &r, (const u8 *)msg.at);
+    TRY(tidy_labels(labels, &n, false, why));
+    ret->labels = (Labels){labels, n};
+    return OK;
+}
+
+static Err decode_span(Str msg, HistSpan *ret, Why *why)
+{
+    PbReader r;
+    *ret = (HistSpan){0};
+    pb_init(&r, msg);
+    while (pb_next(&r)) {
+        if (r.field == 1 && pb_expect(&r, PB_VARINT))
+            ret->offset = (i32)pb_sint(r.num);
+        else if (r.field == 2 && pb_expect(&r, PB_VARINT)) {
+            if (r.num > UINT32_MAX)
+                return why_set(why, E_INVALID, "a histogram span is %llu buckets long",
+                               (unsigned long long)r.num);
+            ret->length = (u32)r.num;
+        }
+    }
+    return r.is_bad ? malformed(why, "BucketSpan", &r, (const u8 *)msg.at) : OK;
+}
+
+/* A repeated scalar field may come packed or one by one; both may be mixed. */
+typedef struct Repeated {
+    f64 *at;
+    u32 len;
+    i64 last; /* running sum of deltas */
+} Repeated;
+
+static u32 count_varints(Str s)
+{
+    u32 n = 0;
+    for (size_t i = 0; i < s.len; i++)
+        n += (u8)s.at[i] < 0x80;
+    return n;
+}
+
+static u32 repeated_len(Str msg, u32 field, u8 item_type)
+{
+    PbReader r;
+    u32 n = 0;
+    pb_init(&r, msg);
+    while (pb_next(&r))
+        if (r.field == field)
+            n += r.type != PB_BYTES        ? 1
+                 : item_type == PB_FIXED64 ? (u32)(r.bytes.len / 8)
+                                           : count_varints(r.bytes);
+    return n;
+}
+
+static bool repeated_put_delta(Repeated *to, u64 zz)
+{
+    if (__builtin_add_overflow(to->last, pb_sint(zz), &to->last) || to->last > (i64)EXACT_INT_MAX ||
+        to->last < -(i64)EXACT_INT_MAX)
+        return false;
+    to->at[to->len++] = (f64)to->last;
+    return true;
+}
+
+static bool repeated_read(PbReader *r, u8 item_type, Repeated *to)
+{
+    if (r->type == item_type) {
+        if (item_type == PB_VARINT)
+            return repeated_put_delta(to, r->num);
+        to->at[to->len++] = pb_f64(r->num);
+        return true;
+    }
+    if (!pb_expect(r, PB_BYTES))
+        return false;
+    const u8 *at = (const u8 *)r->bytes.at, *end = at + r->bytes.len;
+    if (item_type == PB_FIXED64) {
+        if (r->bytes.len % 8)
+            return false;
+        memcpy(to->at + to->len, at, r->bytes.len);
+        to->len += (u32)(r->bytes.len / 8);
+        return true;
+    }
+    while (at < end) {
+        u64 v;
+        size_t n = uvarint_get(at, end, &v);
+        if (!n || !repeated_put_delta(to, v))
+            return false;
+        at += n;
+    }
+    return true;
+}
+
+static bool exact_count(u64 n, f64 *ret)
+{
+    *ret = (f64)n;
+    return n <= EXACT_INT_MAX;
+}
+
+Err remote_write_decode_histogram(Str msg, Arena *arena, const Histogram **ret, i64 *ret_t, Why *why)
+{
+    Histogram *h = arena_new(arena, Histogram);
+    PbReader r;
+    i64 t = 0;
+    Repeated neg_d = {0}, neg_c = {0}, pos_d = {0}, pos_c = {0}, custom = {0};
+    bool int_count = false, float_count = false, exact = true;
+    h->neg_spans = take(arena, sizeof(HistSpan), count_field(msg, 8, PB_BYTES));
+    h->pos_spans = take(arena, sizeof(HistSpan), count_field(msg, 11, PB_BYTES));
+    neg_d.at = take(arena, 8, repeated_len(msg, 9, PB_VARINT));
+    neg_c.at = take(arena, 8, repeated_len(msg, 10, PB_FIXED64));
+    pos_d.at = take(arena, 8, repeated_len(msg, 12, PB_VARINT));
+    pos_c.at = take(arena, 8, repeated_len(msg, 13, PB_FIXED64));
+    custom.at = take(arena, 8, repeated_len(msg, 16, PB_FIXED64));
+    if (!h->neg_spans || !h->pos_spans || !neg_d.at || !neg_c.at || !pos_d.at || !pos_c.at || !custom.at)
+        return take_failed(why);
+    pb_init(&r, msg);
+    while (exact && pb_next(&r)) {
+        switch (r.field) {
+        case 1:
+            if (pb_expect(&r, PB_VARINT))
+                exact = exact_count(r.num, &h->count), int_count = true, float_count = false;
+            break;
+        case 2:
+            if (pb_expect(&r, PB_FIXED64))
+                h->count = pb_f64(r.num), float_count = true, int_count = false;
+            break;
+        case 3:
+            if (pb_expect(&r, PB_FIXED64))
+                h->sum = pb_f64(r.num);
+            break;
+        case 4:
+            if (pb_expect(&r, PB_VARINT))
+                h->schema = (i32)pb_sint(r.num);
+            break;
+        case 5:
+            if (pb_expect(&r, PB_FIXED64))
+                h->zero_threshold = pb_f64(r.num);
+            break;
+        case 6:
+            if (pb_expect(&r, PB_VARINT))
+                exact = exact_count(r.num, &h->zero_count);
+            break;
+        case 7:
+            if (pb_expect(&r, PB_FIXED64))
+                h->zero_count = pb_f64(r.num);
+            break;
+        case 8:
+            if (pb_expect(&r, PB_BYTES))
+                TRY(decode_span(r.bytes, &h->neg_spans[h->neg_spans_len++], why));
+            break;
+        case 9:
+            exact = repeated_read(&r, PB_VARINT, &neg_d);
+            break;
+        case 10:
+            exact = repeated_read(&r, PB_FIXED64, &neg_c);
+            break;
+        case 11:
+            if (pb_expect(&r, PB_BYTES))
+                TRY(decode_span(r.bytes, &h->pos_spans[h->pos_spans_len++], why));
+            break;
+        case 12:
+            exact = repeated_read(&r, PB_VARINT, &pos_d);
+            break;
+        case 13:
+            exact = repeated_read(&r, PB_FIXED64, &pos_c);
+            break;
+        case 14:
+            if (pb_expect(&r, PB_VARINT))
+                h->hint = r.num <= HIST_GAUGE ? (u8)r.num : HIST_UNKNOWN_RESET;
+            break;
+        case 15:
+            if (pb_expect(&r, PB_VARINT))
+                t = (i64)r.num;
+            break;
+        case 16:
+            exact = repeated_read(&r, PB_FIXED64, &custom);
+            break;
+        }
+    }
+    if (r.is_bad)
+        return malformed(why, "Histogram", &r, (const u8 *)msg.at);
+    if (!exact)
+        return why_set(why, E_INVALID, "a histogram count is malformed or over 2^53");
+    h->is_int = !float_count;
+    (void)int_count;
+    const Repeated *pos = h->is_int ? &pos_d : &pos_c, *neg = h->is_int ? &neg_d : &neg_c;
+    h->pos = pos->at, h->pos_len = pos->len;
+    h->neg = neg->at, h->neg_len = neg->len;
+    h->custom = custom.at, h->custom_len = custom.len;
+    TRY(histogram_check(h, why));
+    *ret = h;
+    *ret_t = t;
+    return OK;
+}
+
+static Err decode_series(Str msg, Arena *arena, SeriesItem *ret, Why *why)
+{
+    PbReader r;
+    u32 labels_len = 0, samples_len = 0, exemplars_len = 0, hists_len = 0;
+    pb_init(&r, msg);
+    while (pb_next(&r)) {
+        labels_len += r.field == 1;
+        samples_len += r.field == 2;
+        exemplars_len += r.field == 3;
+        hists_len += r.field == 4;
+    }
+    if (r.is_bad)
+        return malformed(why, "TimeSeries", &r, (const u8 *)msg.at);
+    Label *labels = take(arena, sizeof *labels, labels_len);
+    Sample *samples = take(arena, sizeof *samples, samples_len);
+    Exemplar *exemplars = take(arena, sizeof *exemplars, exemplars_len);
+    const Histogram **hists = take(arena, sizeof *hists, hists_len);
+    i64 *hist_t = take(arena, sizeof *hist_t, hists_len);
+    if (!labels || !samples || !exemplars || !hists || !hist_t)
+        return take_failed(why);
+    *ret = (SeriesItem){.samples = samples, .exemplars = exemplars, .hists = hists, .hist_t = hist_t};
+    labels_len = 0;
+    Err refused = OK;
+    Why first;
+    pb_init(&r, msg);
+    while (pb_next(&r)) {
+        if (r.field < 1 || r.field > 4)
+            continue;
+        if (!pb_expect(&r, PB_BYTES))
+            return malformed(why, "TimeSeries", &r, (const u8 *)msg.at);
+        Err e = r.field == 1   ? decode_label(r.bytes, &labels[labels_len++], why)
+                : r.field == 2 ? decode_sample(r.bytes, &samples[ret->samples_len++], why)
+                : r.field == 3 ? decode_exemplar(r.bytes, arena, &exemplars[ret->exemplars_len++], why)
+                               : remote_write_decode_histogram(r.bytes, arena, &hists[ret->hists_len],
+                                                               &hist_t[ret->hists_len], why);
+        if (e == OK)
+            ret->hists_len += r.field == 4;
+        else if (e != E_INVALID)
+            return e;
+        else if (refused == OK)
+            refused = e, first = why ? *why : (Why){0};
+    }
+    if (refused == OK)
+        refused = tidy_labels(labels, &labels_len, true, why);
+    else if (why)
+        *why = first;
+    ret->labels = (Labels){labels, labels_len};
+    return refused;
+}
+
+static Err decode_metadata(Str msg, MetadataItem *ret, Why *why)
+{
+    PbReader r;
+    *ret = (MetadataItem){.family = S(""), .help = S(""), .unit = S("")};
+    pb_init(&r, msg);
+    while (pb_next(&r)) {
+        if (r.field == 1 && pb_expect(&r, PB_VARINT))
+            ret->type = r.num <= TYPE_STATESET ? (MetricType)r.num : TYPE_UNKNOWN;
+        else if (r.field == 2 && pb_expect(&r, PB_BYTES))
+            ret->family = r.bytes;
+        else if (r.field == 4 && pb_expect(&r, PB_BYTES))
+            ret->help = r.bytes;
+        else if (r.field == 5 && pb_expect(&r, PB_BYTES))
+            ret->unit = r.bytes;
+    }
+    return r.is_bad ? malformed(why, "MetricMetadata", &r, (const u8 *)msg.at) : OK;
+}
+
+/* Puts the series' name before the reason it was refused. */
+static void name_series(Why *why, Labels l)
+{
+    if (!why)
+        return;
+    Buf b;
+    buf_init(&b, 4096);
+    for (u32 i = 0; i < l.len; i++)
+        if (!str_is_utf8(l.at[i].name) || !str_is_utf8(l.at[i].value))
+            goto done; /* what is printed must be text */
+    labels_print(&b, l);
+    why_prefix(why, "series %.*s: ", (int)MIN(b.len, 300), b.at ? b.at : "");
+done:
+    buf_done(&b);
+}
+
+Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why)
+{
+    PbReader r;
+    u32 series_len = 0, metadata_len = 0;
+    pb_init(&r, body);
+    while (pb_next(&r)) {
+        series_len += r.field == 1;
+        metadata_len += r.field == 3;
+    }
+    if (r.is_bad)
+        return malformed(why, "WriteRequest", &r, (const u8 *)body.at);
+    WriteDecoded d = {.series = take(arena, sizeof *d.series, series_len),
+                      .metadata = take(arena, sizeof *d.metadata, metadata_len)};
+    if (!d.series || !d.metadata)
+        return take_failed(why);
+    Why reason;
+    pb_init(&r, body);
+    while (pb_next(&r)) {
+        if (r.field != 1 && r.field != 3)
+            continue;
+        if (!pb_expect(&r, PB_BYTES))
+            return malformed(why, "WriteRequest", &r, (const u8 *)body.at);
+        if (r.field == 3) {
+            MetadataItem *m = &d.metadata[d.metadata_len];
+            TRY(decode_metadata(r.bytes, m, why));
+            if (str_is_utf8(m->family) && str_is_utf8(m->help) && str_is_utf8(m->unit) && m->family.len)
+                d.metadata_len++;
+            continue;
+        }
+        SeriesItem *s = &d.series[d.series_len];
+        Err e = decode_series(r.bytes, arena, s, &reason);
+        if (arena_over(arena))
+            return take_failed(why);
+        if (e == OK) {
+            d.series_len++;
+            d.samples += s->samples_len;
+            d.histograms += s->hists_len;
+            d.exemplars += s->exemplars_len;
+        } else if (e != E_INVALID) {
+            if (why)
+                *why = reason;
+            return e;
+        } else if (d.refused++ == 0 && why) {
+            name_series(&reason, s->labels);
+            *why = reason;
+        }
+    }
+    *ret = d;
+    return d.refused ? E_INVALID : OK;
+}
+
+/* ---- encoding ---- */
+
+static size_t varint_len(u64 v)
+{
+    return (size_t)(70 - __builtin_clzll(v | 1)) / 7;
+}
+
+static void encode_labels(Buf *b, Labels l)
+{
+    for (u32 i = 0; i < l.len; i++) {
+        Str n = l.at[i].name, v = l.at[i].value;
+        size_t len = 2 + varint_len(n.len) + n.len + varint_len(v.len) + v.len;
+        if (!buf_reserve(b, len + 16))
+            return;
+        u8 *at = (u8 *)b->at + b->len;
+        *at++ = 1 << 3 | PB_BYTES;
+        at += uvarint_put(at, len);
+        *at++ = 1 << 3 | PB_BYTES;
+        at += uvarint_put(at, n.len);
+        memcpy(at, n.at, n.len), at += n.len;
+        *at++ = 2 << 3 | PB_BYTES;
+        at += uvarint_put(at, v.len);
+        memcpy(at, v.at, v.len), at += v.len;
+        b->len = (size_t)(at - (u8 *)b->at);
+    }
+}
+
+static void encode_sample(Buf *b, Sample s)
+{
+    size_t len = (f64_bits(s.v) ? 9 : 0) + (s.t ? 1 + varint_len((u64)s.t) : 0);
+    if (!buf_reserve(b, len + 2))
+        return;
+    u8 *at = (u8 *)b->at + b->len;
+    *at++ = 2 << 3 | PB_BYTES;
+    *at++ = (u8)len;
+    if (f64_bits(s.v)) {
+        *at++ = 1 << 3 | PB_FIXED64;
+        memcpy(at, &s.v, 8), at += 8;
+    }
+    if (s.t) {
+        *at++ = 2 << 3 | PB_VARINT;
+        at += uvarint_put(at, (u64)s.t);
+    }
+    b->len = (size_t)(at - (u8 *)b->at);
+}
+
+static void encode_spans(Buf *b, u32 field, const HistSpan *at, u32 len)
+{
+    for (u32 i = 0; i < len; i++) {
+        size_t m = pb_begin(b, field);
+        pb_put_sint(b, 1, at[i].offset);
+        pb_put_u64(b, 2, at[i].length);
+        pb_end(b, m);
+    }
+}
+
+static void encode_deltas(Buf *b, u32 field, const f64 *at, u32 len)
+{
+    if (!len)
+        return;
+    i64 last = 0;
+    size_t m = pb_begin(b, field);
+    for (u32 i = 0; i < len; i++) {
+        i64 v = (i64)at[i];
+        pb_put_varint(b, zigzag(v - last));
+        last = v;
+    }
+    pb_end(b, m);
+}
+
+static void encode_doubles(Buf *b, u32 field, const f64 *at, u32 len)
+{
+    if (len)
+        pb_put_bytes(b, field, str_of((const char *)at, (size_t)len * 8));
+}
+
+void remote_write_encode_histogram(Buf *b, u32 field, const Histogram *h, i64 t)
+{
+    size_t m = pb_begin(b, field);
+    /* The counts are in a oneof: written also when zero, so that the kind of the histogram is kept. */
+    if (h->is_int) {
+        pb_put_varint(b, 1 << 3 | PB_VARINT);
+        pb_put_varint(b, (u64)h->count);
+    } else {
+        pb_put_f64_always(b, 2, h->count);
+    }
+    pb_put_f64(b, 3, h->sum);
+    pb_put_sint(b, 4, h->schema);
+    pb_put_f64(b, 5, h->zero_threshold);
+    if (h->is_int) {
+        pb_put_varint(b, 6 << 3 | PB_VARINT);
+        pb_put_varint(b, (u64)h->zero_count);
+    } else {
+        pb_put_f64_always(b, 7, h->zero_count);
+    }
+    encode_spans(b, 8, h->neg_spans, h->neg_spans_len);
+    if (h->is_int)
+        encode_deltas(b, 9, h->neg, h->neg_len);
+    else
+        encode_doubles(b, 10, h->neg, h->neg_len);
+    encode_spans(b, 11, h->pos_spans, h->pos_spans_len);
+    if (h->is_int)
+        encode_deltas(b, 12, h->pos, h->pos_len);
+    else
+        encode_doubles(b, 13, h->pos, h->pos_len);
+    pb_put_u64(b, 14, h->hint);
+    pb_put_u64(b, 15, (u64)t);
+    encode_doubles(b, 16, h->custom, h->custom_len);
+    pb_end(b, m);
+}
+
+static void encode_exemplar(Buf *b, const Exemplar *e)
+{
+    size_t m = pb_begin(b, 3);
+    encode_labels(b, e->labels);
+    pb_put_f64(b, 2, e->v);
+    pb_put_u64(b, 3, (u64)e->t);
+    pb_end(b, m);
+}
+
+void remote_write_encode(const SeriesItem *series, u32 n, const MetadataItem *metadata, u32 metadata_len,
+                         Buf *out)
+{
+    for (u32 i = 0; i < n; i++) {
+        const SeriesItem *s = &series[i];
+        size_t m = pb_begin(out, 1);
+        encode_labels(out, s->labels);
+        for (u32 k = 0; k < s->samples_len; k++)
+            encode_sample(out, s->samples[k]);
+        for (u32 k = 0; k < s->exemplars_len; k++)
+            encode_exemplar(out, &s->exemplars[k]);
+        for (u32 k = 0; k < s->hists_len; k++)
+            remote_write_encode_histogram(out, 4, s->hists[k], s->hist_t[k]);
+        pb_end(out, m);
+    }
+    for (u32 i = 0; i < metadata_len; i++) {
+        size_t m = pb_begin(out, 3);
+        pb_put_u64(out, 1, metadata[i].type);
+        pb_put_bytes(out, 2, metadata[i].family);
+        pb_put_bytes(out, 4, metadata[i].help);
+        pb_put_bytes(out, 5, metadata[i].unit);
+        pb_end(out, m);
+    }
+}
