@@ -29,6 +29,7 @@ struct Tv {
         struct {
             TvPair *at; /* sorted by key */
             u32 len;
+            bool is_any; /* Go's map[string]any: a missing key is <no value>, not "" */
         } map;
         const TvObject *obj;
     } u;
@@ -41,7 +42,8 @@ typedef struct TmplExec TmplExec; /* one execution */
 struct TvObject {
     const char *type_name; /* for messages: "KV" */
     void *data;
-    /* Field or method by name with already evaluated arguments; false when there is none. */
+    /* Field or method by name with already evaluated arguments; false when there is none. A method that fails returns
+     * true with why->err set. */
     bool (*get)(const TvObject *o, TmplExec *x, Str name, const Tv *args, u32 n, Tv *ret, Why *why);
     Tv as_value; /* what range, len, index, printing see (map or list) */
 };
@@ -67,10 +69,24 @@ typedef struct TmplRun {
 Err tmpl_exec(TmplSet *s, Str name, Tv data, const TmplRun *run, Arena *arena, Buf *out, Why *why);
 /* Parses and runs a one-off text with the set's defines (receiver fields, rule annotations). */
 Err tmpl_exec_text(TmplSet *s, Str text, Tv data, const TmplRun *run, Arena *arena, Buf *out, Why *why);
+/* The same under a name that messages show. */
+Err tmpl_exec_named(TmplSet *s, Str name, Str text, Tv data, const TmplRun *run, Arena *arena, Buf *out, Why *why);
 Arena *tmpl_arena(TmplExec *x);
 void *tmpl_host(TmplExec *x);
 void tv_print(Buf *out, Tv v);     /* as Go's fmt %v */
+void tv_printf(Buf *out, Str format, const Tv *args, u32 n); /* Go's fmt.Sprintf */
+const char *tv_type_name(Tv v);    /* "string", "float64", "map[string]string" */
 bool tv_truth(Tv v);
+Tv tv_plain(Tv v);                 /* an object as the map or list it stands for */
+/* Key of a map or of an object that stands for one; TV_NIL and false when absent. */
+bool tv_map_find(Tv map, Str key, Tv *ret);
+/* Functions that call templates themselves (Prometheus's tmpl). */
+Err tmpl_call(TmplExec *x, Str name, Tv data, Buf *out, Why *why);
+bool tmpl_has(const TmplSet *s, Str name);
+static inline Tv tv_nil(void) { return (Tv){.kind = TV_NIL}; }
+static inline Tv tv_list(Tv *at, u32 len) { return (Tv){.kind = TV_LIST, .u.list = {at, len}}; }
+static inline Tv tv_map(TvPair *at, u32 len) { return (Tv){.kind = TV_MAP, .u.map = {at, len, false}}; }
+static inline Tv tv_object(const TvObject *o) { return (Tv){.kind = TV_OBJECT, .u.obj = o}; }
 static inline Tv tv_str(Str s) { return (Tv){.kind = TV_STR, .u.s = s}; }
 static inline Tv tv_int(i64 i) { return (Tv){.kind = TV_INT, .u.i = i}; }
 static inline Tv tv_f64(f64 f) { return (Tv){.kind = TV_F64, .u.f = f}; }

@@ -656,7 +656,8 @@ static void note_created(ExpoParser *p, Str family)
         }
         ahead.at = nl + 1;
     }
-    qsort(p->created, p->created_len, sizeof *p->created, by_hash);
+    if (p->created_len)
+        qsort(p->created, p->created_len, sizeof *p->created, by_hash);
 }
 
 static bool is_created_line(ExpoParser *p, const ExpoItem *item)

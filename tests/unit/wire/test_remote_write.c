@@ -322,9 +322,9 @@ static void a_request_has_a_memory_limit(void **state)
 static void known_bytes(void **state)
 {
     /* up{job="a"} 1 @ 5000, as every client encodes it */
-    static const char want[] = "\x0a\x29\x0a\x0e\x0a\x08__name__\x12\x02up\x0a\x08\x0a\x03job\x12\x01"
+    static const char want[] = "\x0a\x28\x0a\x0e\x0a\x08__name__\x12\x02up\x0a\x08\x0a\x03job\x12\x01"
                                "a"
-                               "\x12\x0d\x09\x00\x00\x00\x00\x00\x00\xf0\x3f\x10\x88\x27";
+                               "\x12\x0c\x09\x00\x00\x00\x00\x00\x00\xf0\x3f\x10\x88\x27";
     Label l[] = {{S("__name__"), S("up")}, {S("job"), S("a")}};
     Sample s = {5000, 1};
     Buf b;
