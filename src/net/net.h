@@ -7,7 +7,7 @@
  * must answer before it returns (none = 500).
  *
  * Over a limit the server answers by itself: 408 slow head or body, 413 body, 414/431 head, 503 + Retry-After when a
- * pool queue or the connection limit is full, 501 for codings it does not know.
+ * pool queue or the connection limit is full, 415 for content codings and 501 for transfer codings it does not know.
  */
 #pragma once
 #include "base/base.h"
@@ -47,7 +47,7 @@ typedef struct HttpReq {
     bool remote_is_loopback;
     const HttpHeader *headers;
     u32 headers_len;
-    const HttpParam *params; /* query string, then form body (application/x-www-form-urlencoded, POST/PUT), in order */
+    const HttpParam *params; /* form body (application/x-www-form-urlencoded; POST, PUT, PATCH), then query string, as Go */
     u32 params_len;
     Str path_args[4];        /* what {name} and * parts of the route's path matched, unescaped */
     Str body;                /* decoded (Content-Encoding gzip/deflate/snappy-frame/zstd undone); raw when the route says BODY_RAW */
@@ -68,10 +68,11 @@ u32 http_params_all(const HttpReq *r, Str name, Str *ret, u32 max); /* e.g. matc
 void http_reply(HttpReq *r, int status, const char *content_type, Str body);
 void http_add_header(HttpReq *r, Str name, Str value);
 void http_reply_text(HttpReq *r, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Streaming: chunked (or gzip, when the client takes it). http_write blocks while the client is slow and returns
- * false once it is gone. */
+/* Streaming: chunked (or gzip, when the client takes it). http_write gathers small writes, blocks while the client is
+ * slow and returns false once it is gone; http_flush sends what was gathered now. */
 void http_begin(HttpReq *r, int status, const char *content_type);
 bool http_write(HttpReq *r, Str bytes);
+bool http_flush(HttpReq *r);
 void http_end(HttpReq *r);
 
 /* ---- routes ---- */
@@ -198,4 +199,4 @@ Err http_call(HttpClient *c, const HttpCall *call, Arena *arena, HttpResult *ret
 /* ---- content codings (coding.c): bounded, for bodies ---- */
 typedef enum Coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD, CODING_SNAPPY_FRAMED } Coding;
 Err coding_decode(Coding c, Str in, Buf *out, Why *why); /* E_TOO_LARGE at out's max, before allocating more */
-void coding_gzip(Str in, int level, Buf *out);
+void coding_gzip(Str in, int level, Buf *out); /* over when it does not fit */
