@@ -1,7 +1,10 @@
 /* The table of functions, made from the list in func.h. */
 #include "metrics/promql/func.h"
 
-enum { V = PROM_VECTOR, M = PROM_MATRIX, C = PROM_SCALAR, T = PROM_STRING };
+#define V PROM_VECTOR
+#define M PROM_MATRIX
+#define C PROM_SCALAR
+#define T PROM_STRING
 
 #define ARGS_LEN(...) (sizeof((int[]){0, ##__VA_ARGS__}) / sizeof(int) - 1)
 #define FUNC(fn, ret, var, exp, ...)                                                                         \
@@ -14,6 +17,10 @@ enum { V = PROM_VECTOR, M = PROM_MATRIX, C = PROM_SCALAR, T = PROM_STRING };
      .id = FN_##fn},
 
 static const FuncDef table[] = {PROM_FUNCS(FUNC)};
+#undef V
+#undef M
+#undef C
+#undef T
 
 const FuncDef *prom_func_find(Str name)
 {
