@@ -104,7 +104,7 @@ def main():
     a.add_argument('--to', dest='target')
     a = a.parse_args()
     binary = a.peer or find_peer()
-    experimental = ['promql-experimental-functions', 'promql-duration-expr']
+    experimental = ['promql-experimental-functions']
     golden = os.path.join(ROOT, 'tests/golden')
     if a.what == 'promql':
         if a.source:

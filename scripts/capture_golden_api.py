@@ -127,6 +127,15 @@ def dataset():
 
 
 # ---- requests ----
+def shape(v):
+    """Members and types only: what holds on every machine and at all times. A list is its first element."""
+    if isinstance(v, dict):
+        return {k: shape(x) for k, x in v.items()}
+    if isinstance(v, list):
+        return [shape(x) for x in v[:1]]
+    return 'string' if isinstance(v, str) else 'bool' if isinstance(v, bool) else 'number' if v is not None else None
+
+
 END = (T0 + (N - 1) * STEP) / 1000
 
 
@@ -150,6 +159,7 @@ class Recorder:
             row['body_hex'] = body.hex()
         if compare != 'exact':
             row['compare'] = compare
+            row['answer'] = json.dumps(shape(json.loads(answer)), sort_keys=True) if compare == 'shape' else ''
         self.rows.append(row)
         return row
 

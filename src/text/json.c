@@ -161,6 +161,7 @@ void json_quote(Buf *out, Str s)
         i += n;
         plain = i;
     }
-    buf_put(out, s.at + plain, s.len - plain);
+    if (plain < s.len)
+        buf_put(out, s.at + plain, s.len - plain);
     buf_char(out, '"');
 }

@@ -283,19 +283,22 @@ Err parse_duration_ms(Str s, i64 *ret_ms, Why *why)
             return not_a_duration(s, why);
         t = str_skip(t, digits);
         size_t letters = 0;
-        while (letters < t.len && t.at[letters] >= 'a' && t.at[letters] <= 'z')
+        while (letters < t.len && (t.at[letters] < '0' || t.at[letters] > '9'))
             letters++;
-        u32 unit = next_unit;
+        u32 unit = 0;
         while (unit < COUNT_OF(duration_units) &&
                !str_eq(str_sub(t, 0, letters), str_c(duration_units[unit].name)))
             unit++;
-        if (unit == COUNT_OF(duration_units))
+        if (letters > 0 && unit == COUNT_OF(duration_units))
+            return why_set(why, E_PARSE, "unknown unit \"%.*s\" in duration \"%.*s\"",
+                           STR_FMT(str_sub(t, 0, MIN(letters, 64))), STR_FMT(str_sub(s, 0, 64)));
+        if (letters == 0 || unit < next_unit)
             return not_a_duration(s, why);
         if (n > (u64)(INT64_MAX / NS_PER_MS) / (u64)duration_units[unit].ms)
-            return why_set(why, E_PARSE, "duration out of range: \"%.*s\"", STR_FMT(str_sub(s, 0, 64)));
+            return why_set(why, E_PARSE, "duration out of range");
         total += n * (u64)duration_units[unit].ms;
         if (total > (u64)(INT64_MAX / NS_PER_MS))
-            return why_set(why, E_PARSE, "duration out of range: \"%.*s\"", STR_FMT(str_sub(s, 0, 64)));
+            return why_set(why, E_PARSE, "duration out of range");
         t = str_skip(t, letters);
         next_unit = unit + 1;
     }
@@ -311,12 +314,12 @@ void print_duration_ms(Buf *out, i64 ms)
     }
     if (ms < 0) {
         buf_char(out, '-');
-        ms = -ms;
+        ms = ms == INT64_MIN ? INT64_MAX : -ms;
     }
     for (u32 i = 0; i < COUNT_OF(duration_units); i++) {
         i64 unit = duration_units[i].ms;
-        /* Years, weeks and days only when nothing remains below them, as Prometheus prints: 1d12h is 36h. */
-        if (i < 3 ? ms % unit != 0 || ms < unit : ms < unit)
+        /* Years and weeks only when nothing remains below them, as Prometheus prints: 8d, but 1d12h. */
+        if (i < 2 ? ms % unit != 0 || ms < unit : ms < unit)
             continue;
         print_i64(out, ms / unit);
         buf_c(out, duration_units[i].name);

@@ -371,10 +371,13 @@ static int digit_value(u32 r)
 /* Go's %#U: U+0063 'c'; without the character when it does not print. */
 static void name_rune(u32 r, char ret[48])
 {
-    char q[32];
+    char q[32], utf8[4] = {0};
     quote_rune(r, q);
     bool prints = q[1] != '\\' || r == '\\' || r == '\'';
-    snprintf(ret, 48, "U+%04X%s%s", r, prints ? " " : "", prints ? q : "");
+    if (prints)
+        snprintf(ret, 48, "U+%04X '%.*s'", r, (int)rune_encode(r, utf8), utf8);
+    else
+        snprintf(ret, 48, "U+%04X", r);
 }
 
 /* After the backslash. True when fine; else *ret is the error. */

@@ -121,6 +121,8 @@ static void print_matchers(Buf *out, const Node *n)
             buf_str(out, texts.at[i]);
         }
         buf_char(out, '}');
+    } else if (n->u.sel.name.len == 0) {
+        buf_c(out, "{}"); /* info()'s second argument */
     }
     vec_done(&texts);
     vec_done(&ends);
