@@ -285,51 +285,31 @@ static Err holds_records(File *f, u64 size, bool *ret, Why *why)
     return e;
 }
 
-/* Replays the records of the last segment into lanes and dedup; cuts a torn tail. */
-static Err recover_tail(ILog *l, const char *path, File *f, Segment *s, u64 size, Why *why)
+static Err replay(void *arg, const RecHead *h, Str body, Why *why)
 {
-    RecReader r;
-    recreader_init(&r, f, path, s->salt, s->head_bytes, size, s->first);
-    RecHead h;
-    Str body;
-    Err e;
-    u64 marked = 0;
-    bool is_wrong = false; /* a whole record that cannot be right: no tear makes that */
-    while ((e = recreader_next(&r, &h, &body, why)) == OK) {
-        bool is_marker = h.flags & REC_MARKER;
-        marked = is_marker ? h.number : h.synced; /* a marker at the end needs no other */
-        if (is_marker)
-            continue;
-        Lane *lane = ilog_lane(l, h.lane, true);
-        if (!lane || h.seq != lane->next) {
-            e = why_set(why, E_CORRUPT, "%s: record %llu has position %llu of lane %u, expected %llu", path,
-                        (unsigned long long)h.number, (unsigned long long)h.seq, h.lane,
-                        (unsigned long long)(lane ? lane->next : 0));
-            is_wrong = true;
-            break;
-        }
-        lane->next = lane->pending = h.seq + 1;
-        if (h.name_len)
-            dedup_add(&l->dedup, h.lane, str_sub(body, 0, h.name_len), h.aux, h.seq, h.number);
-        l->records++;
-    }
-    if (e == E_NOT_FOUND)
-        e = OK;
-    else if (e == E_CORRUPT && !is_wrong) {
-        Why cut_why = why ? *why : (Why){0};
-        e = recreader_judge(&r, why);
-        if (e == OK) {
-            l->cut_bytes += size - r.at;
-            LOG_WARN("ilog", "Torn tail cut: it was never acknowledged", LF_C("segment", path),
-                     LF_INT("at", r.at), LF_INT("bytes", size - r.at), LF_WHY(&cut_why));
-            e = l->c.vfs->truncate(f, r.at, why);
-        }
-    }
-    s->bytes = r.at;
-    s->next_number = r.number;
-    l->marked = marked;
-    recreader_done(&r);
-    return e;
+    ILog *l = arg;
+    Lane *lane = ilog_lane(l, h->lane, true);
+    if (!lane || h->seq != lane->next)
+        return why_set(why, E_CORRUPT, "%s: record %llu has position %llu of lane %u, expected %llu", l->dir,
+                       (unsigned long long)h->number, (unsigned long long)h->seq, h->lane,
+                       (unsigned long long)(lane ? lane->next : 0));
+    lane->next = lane->pending = h->seq + 1;
+    if (h->name_len)
+        dedup_add(&l->dedup, h->lane, str_sub(body, 0, h->name_len), h->aux, h->seq, h->number);
+    l->records++;
+    return OK;
+}
+
+/* Replays the records of the last segment into lanes and dedup; cuts a torn tail. */
+static Err recover_tail(ILog *l, const char *path, File *f, const RecFileHead *h, Segment *s, Why *why)
+{
+    RecEnd end;
+    TRY(recfile_recover(f, path, h, true, replay, l, &end, why));
+    s->bytes = end.bytes;
+    s->next_number = end.next_number;
+    l->marked = end.marked;
+    l->cut_bytes += end.cut_bytes;
+    return OK;
 }
 
 /* may_remove: it is the newest file; without a whole head and without records it was born at the moment of the crash, and
@@ -384,7 +364,7 @@ static Err load_segment(ILog *l, u64 first, bool is_last, bool may_remove, bool 
         if (e == OK)
             e = decode_ext(l, path, &s, buf_view(&ext), is_last, why);
         if (e == OK && is_last)
-            e = recover_tail(l, path, f, &s, size, why);
+            e = recover_tail(l, path, f, &h, &s, why);
         if (e == OK && is_last)
             e = v->sync(
                 f, why); /* what a killed process had written is read from now on: make it durable first */

@@ -230,3 +230,45 @@ Err recreader_resync(RecReader *r, Why *why)
         off += 8;
     }
 }
+
+Err recfile_recover(File *f, const char *path, const RecFileHead *h, bool repair, RecFn fn, void *arg,
+                    RecEnd *ret, Why *why)
+{
+    Why own;
+    why = why ? why : &own;
+    u64 size;
+    TRY(f->vfs->size(f, &size, why));
+    RecReader r;
+    recreader_init(&r, f, path, h->salt, h->head_bytes, size, h->first);
+    RecHead head;
+    Str body;
+    Err e;
+    RecEnd end = {0};
+    while ((e = recreader_next(&r, &head, &body, why)) == OK) {
+        bool is_marker = head.flags & REC_MARKER;
+        end.marked = is_marker ? head.number : head.synced; /* a marker at the end needs no other */
+        if (!is_marker && (e = fn(arg, &head, body, why)) != OK) {
+            recreader_done(&r);
+            return e;
+        }
+    }
+    if (e == E_NOT_FOUND)
+        e = OK;
+    else if (e == E_CORRUPT) {
+        Why torn = *why;
+        e = recreader_judge(&r, why);
+        if (e == OK) {
+            end.cut_bytes = size - r.at;
+            if (repair) {
+                LOG_WARN("store", "Torn tail cut: it was never acknowledged", LF_INT("bytes", end.cut_bytes),
+                         LF_WHY(&torn));
+                e = f->vfs->truncate(f, r.at, why);
+            }
+        }
+    }
+    end.bytes = r.at;
+    end.next_number = r.number;
+    recreader_done(&r);
+    *ret = end;
+    return e;
+}

@@ -84,3 +84,14 @@ Err recreader_next(RecReader *r, RecHead *ret, Str *ret_body, Why *why);
 Err recreader_judge(RecReader *r, Why *why);
 /* After E_CORRUPT at r->at: moves to the next valid record with a number above the damaged one; E_NOT_FOUND when none. */
 Err recreader_resync(RecReader *r, Why *why);
+
+/* Reads an open file from its first record to its end, fn for each record but markers; what fn returns stops it. A torn tail
+ * is no error: cut_bytes says how much of the file it is, and `repair` cuts it off. */
+typedef Err (*RecFn)(void *arg, const RecHead *h, Str body, Why *why);
+typedef struct RecEnd {
+    u64 bytes, next_number; /* where the next record goes */
+    u64 cut_bytes;
+    u64 marked; /* highest number that a record vouches for */
+} RecEnd;
+Err recfile_recover(File *f, const char *path, const RecFileHead *h, bool repair, RecFn fn, void *arg,
+                    RecEnd *ret, Why *why);

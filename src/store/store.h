@@ -118,22 +118,29 @@ void datadir_close(DataDir *d);
 /* ---- outbox: messages that must reach somebody, in a log of their own. append -> sync -> send -> done(id). ---- */
 typedef struct Outbox Outbox;
 typedef struct OutboxItem {
-    u64 id;  /* dense, from 1 */
-    Str key; /* what it is about: receiver and group, for replacing and looking up */
-    Str body;
+    u64 id;   /* grows from 1 */
+    Str key;  /* what it is about: receiver and group, for looking up; <= 4 KiB */
+    Str body; /* <= 4 MiB */
     u32 attempts;
     i64 not_before_ms; /* wall */
     i64 created_ms;
 } OutboxItem;
-typedef enum OutboxState { OUTBOX_QUEUED, OUTBOX_DONE, OUTBOX_DEAD } OutboxState;
 Err outbox_open(Outbox **ret, Vfs *vfs, Clock *clock, const char *dir, Why *why);
-Err outbox_add(Outbox *o, Str key, Str body, u64 *ret_id, Why *why); /* durable when it returns OK */
+/* Durable when it returns OK (so do retry, done, dead and fact_set; calls from several threads share syncs). E_BUSY: 64 MiB
+ * wait already. E_NOSPACE: nothing was stored, try again. E_IO: stopped for ever; what was under way may be found at the next
+ * open. */
+Err outbox_add(Outbox *o, Str key, Str body, u64 *ret_id, Why *why);
 /* The oldest item due at now_ms and not taken; copied into arena. E_NOT_FOUND when none; ret_next_ms = when to look again (0 = no item). */
 Err outbox_take(Outbox *o, i64 now_ms, Arena *arena, OutboxItem *ret, i64 *ret_next_ms);
 Err outbox_retry(Outbox *o, u64 id, i64 not_before_ms, Str reason, Why *why);
 Err outbox_done(Outbox *o, u64 id, Str provider_id, Why *why);
 Err outbox_dead(Outbox *o, u64 id, Str reason, Why *why);
-/* Key-value facts beside the queue (e.g. group -> provider's message id), same log, same durability. Empty value deletes. */
+bool outbox_has(Outbox *o, Str key); /* is an item about key queued (taken or not)? */
+/* What was given up: the newest 1,000, oldest first; body is not kept. */
+void outbox_dead_letters(Outbox *o, void (*fn)(void *arg, const OutboxItem *i, Str reason, i64 at_ms),
+                         void *arg);
+/* Key-value facts beside the queue (e.g. group -> provider's message id), same log, same durability. Empty value deletes.
+ * All of them at most 16 MiB (E_BUSY). */
 Err outbox_fact_set(Outbox *o, Str key, Str value, Why *why);
 Str outbox_fact(Outbox *o, Str key, Arena *arena);
 void outbox_facts(Outbox *o, Str prefix, void (*fn)(void *arg, Str key, Str value), void *arg);
@@ -149,15 +156,20 @@ typedef struct SpoolConfig {
     u64 segment_bytes; /* 0 = 8 MiB */
 } SpoolConfig;
 Err spool_open(Spool **ret, const SpoolConfig *c, Why *why);
-Err spool_append(Spool *s, Str bytes, bool sync, u64 *ret_seq, Why *why); /* dense from 1 */
-/* Record at seq (or the oldest kept after it), appended to out. E_NOT_FOUND at the tail. */
+/* Dense from 1. Not synced: on disk with the next synced one or spool_sync. E_NOSPACE: nothing was stored, try again. */
+Err spool_append(Spool *s, Str bytes, bool sync, u64 *ret_seq, Why *why);
+Err spool_sync(Spool *s, Why *why);
+/* Record at seq (or the oldest kept after it: what was dropped or damaged is passed over), appended to out. E_NOT_FOUND at
+ * the tail. */
 Err spool_read(Spool *s, u64 seq, Buf *out, u64 *ret_seq, Why *why);
 u64 spool_tail(Spool *s); /* the next append's seq */
 u64 spool_oldest(Spool *s);
 u64 spool_bytes(Spool *s);
-u64 spool_dropped(Spool *s);                                  /* records lost to bytes_max */
-Err spool_cursor_save(Spool *s, Str name, u64 seq, Why *why); /* next to send; atomic; synced */
-u64 spool_cursor_load(Spool *s, Str name);                    /* 0 = none */
+u64 spool_dropped(
+    Spool *s); /* records that some cursor had not passed, lost to bytes_max or damage since open */
+/* The next to send. Atomic and synced. Names: 1 to 128 of [a-zA-Z0-9._:-]. */
+Err spool_cursor_save(Spool *s, Str name, u64 seq, Why *why);
+u64 spool_cursor_load(Spool *s, Str name); /* 0 = none */
 Err spool_trim(Spool *s, u64 before, Why *why);
 void spool_close(Spool *s);
 
