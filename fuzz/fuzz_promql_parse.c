@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
         buf_clear(&two);
         promql_pretty(n, &two);
         buf_clear(&two);
-        json_init(&j, &two);
+        js_init(&j, &two);
         promql_ast_json(n, &j);
         promql_done(n);
         buf_done(&one);

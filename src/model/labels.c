@@ -166,12 +166,12 @@ void labels_print(Buf *out, Labels l)
 
 void labels_json(Json *j, Labels l)
 {
-    json_object(j);
+    js_object(j);
     for (u32 i = 0; i < l.len; i++) {
-        json_key(j, l.at[i].name);
-        json_str(j, l.at[i].value);
+        js_key(j, l.at[i].name);
+        js_str(j, l.at[i].value);
     }
-    json_object_end(j);
+    js_object_end(j);
 }
 
 /* ---- builder: an unsorted array, small enough that scanning beats anything cleverer ---- */

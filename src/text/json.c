@@ -3,7 +3,7 @@
 
 #include "text/text.h"
 
-void json_init(Json *j, Buf *out)
+void js_init(Json *j, Buf *out)
 {
     *j = (Json){.out = out};
 }
@@ -36,58 +36,58 @@ static void json_up(Json *j, char c)
     buf_char(j->out, c);
 }
 
-void json_object(Json *j)
+void js_object(Json *j)
 {
     json_down(j, '{');
 }
 
-void json_object_end(Json *j)
+void js_object_end(Json *j)
 {
     json_up(j, '}');
 }
 
-void json_array(Json *j)
+void js_array(Json *j)
 {
     json_down(j, '[');
 }
 
-void json_array_end(Json *j)
+void js_array_end(Json *j)
 {
     json_up(j, ']');
 }
 
-void json_key(Json *j, Str key)
+void js_key(Json *j, Str key)
 {
     json_item(j);
-    json_quote(j->out, key);
+    js_quote(j->out, key);
     buf_char(j->out, ':');
     j->after_key = true;
 }
 
-void json_str(Json *j, Str value)
+void js_str(Json *j, Str value)
 {
     json_item(j);
-    json_quote(j->out, value);
+    js_quote(j->out, value);
 }
 
-void json_c(Json *j, const char *value)
+void js_c(Json *j, const char *value)
 {
-    json_str(j, str_c(value));
+    js_str(j, str_c(value));
 }
 
-void json_i64(Json *j, i64 v)
+void js_i64(Json *j, i64 v)
 {
     json_item(j);
     print_i64(j->out, v);
 }
 
-void json_u64(Json *j, u64 v)
+void js_u64(Json *j, u64 v)
 {
     json_item(j);
     print_u64(j->out, v);
 }
 
-void json_f64(Json *j, f64 v)
+void js_f64(Json *j, f64 v)
 {
     json_item(j);
     if (!isfinite(v))
@@ -96,28 +96,28 @@ void json_f64(Json *j, f64 v)
         print_f64_json(j->out, v);
 }
 
-void json_bool(Json *j, bool v)
+void js_bool(Json *j, bool v)
 {
     json_item(j);
     buf_c(j->out, v ? "true" : "false");
 }
 
-void json_null(Json *j)
+void js_null(Json *j)
 {
     json_item(j);
     buf_c(j->out, "null");
 }
 
-void json_raw(Json *j, Str already_json)
+void js_raw(Json *j, Str already_json)
 {
     json_item(j);
     buf_str(j->out, already_json);
 }
 
-void json_kv(Json *j, const char *key, Str value)
+void js_kv(Json *j, const char *key, Str value)
 {
-    json_key(j, str_c(key));
-    json_str(j, value);
+    js_key(j, str_c(key));
+    js_str(j, value);
 }
 
 /* 0 = plain; else what follows the backslash, 'u' for \u00xx. Bytes over 0x7f are looked at as runes. */
@@ -130,7 +130,7 @@ static const char escapes[128] = {
     [30] = 'u',  [31] = 'u',
 };
 
-void json_quote(Buf *out, Str s)
+void js_quote(Buf *out, Str s)
 {
     buf_char(out, '"');
     size_t plain = 0;

@@ -31,7 +31,7 @@ Err parse_go_duration_ns(Str s, i64 *ret_ns, Why *why);
 void print_go_duration_ns(Buf *out, i64 ns); /* Go's Duration.String(): "1h30m0s" */
 Err parse_bytes(Str s, u64 *ret, Why *why);
 
-/* ---- JSON (json.c) ---- */
+/* ---- JSON (json.c); js_*, because json_* belongs to jansson ---- */
 
 /* Streaming writer: appends to a Buf, places commas itself. Depth <= 64 (checked). */
 typedef struct Json {
@@ -40,22 +40,22 @@ typedef struct Json {
     u8 depth;
     bool after_key;
 } Json;
-void json_init(Json *j, Buf *out);
-void json_object(Json *j);
-void json_object_end(Json *j);
-void json_array(Json *j);
-void json_array_end(Json *j);
-void json_key(Json *j, Str key);
-void json_str(Json *j, Str value); /* escapes; invalid UTF-8 becomes U+FFFD; <, >, & as Go's encoder (\u003c) */
-void json_c(Json *j, const char *value);
-void json_i64(Json *j, i64 v);
-void json_u64(Json *j, u64 v);
-void json_f64(Json *j, f64 v); /* a JSON number; NaN/Inf become null */
-void json_bool(Json *j, bool v);
-void json_null(Json *j);
-void json_raw(Json *j, Str already_json);
-void json_kv(Json *j, const char *key, Str value); /* key and string */
-void json_quote(Buf *out, Str s);                  /* one quoted, escaped string */
+void js_init(Json *j, Buf *out);
+void js_object(Json *j);
+void js_object_end(Json *j);
+void js_array(Json *j);
+void js_array_end(Json *j);
+void js_key(Json *j, Str key);
+void js_str(Json *j, Str value); /* escapes; invalid UTF-8 becomes U+FFFD; <, >, & as Go's encoder (\u003c) */
+void js_c(Json *j, const char *value);
+void js_i64(Json *j, i64 v);
+void js_u64(Json *j, u64 v);
+void js_f64(Json *j, f64 v); /* a JSON number; NaN/Inf become null */
+void js_bool(Json *j, bool v);
+void js_null(Json *j);
+void js_raw(Json *j, Str already_json);
+void js_kv(Json *j, const char *key, Str value); /* key and string */
+void js_quote(Buf *out, Str s);                  /* one quoted, escaped string */
 
 /* ---- escaping and encodings (escape.c) ---- */
 void html_escape(Buf *out, Str s);

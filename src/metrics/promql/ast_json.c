@@ -16,7 +16,7 @@ static void key(Buf *out, const char *name)
 static void key_str(Buf *out, const char *name, Str value)
 {
     key(out, name);
-    json_quote(out, value);
+    js_quote(out, value);
 }
 
 static void key_bool(Buf *out, const char *name, bool value)
@@ -47,7 +47,7 @@ static void key_labels(Buf *out, const char *name, const Str *at, u32 len)
     for (u32 i = 0; i < len; i++) {
         if (i > 0)
             buf_char(out, ',');
-        json_quote(out, at[i]);
+        js_quote(out, at[i]);
     }
     buf_char(out, ']');
 }
@@ -111,11 +111,11 @@ static void key_fill(Buf *out, const char *name, bool is_set, f64 v)
 {
     Json j;
     key(out, name);
-    json_init(&j, out);
+    js_init(&j, out);
     if (is_set)
-        json_f64(&j, v);
+        js_f64(&j, v);
     else
-        json_null(&j);
+        js_null(&j);
 }
 
 static void key_matching(Buf *out, const VectorMatching *m)
@@ -281,6 +281,6 @@ static void write_node(Buf *out, const Node *n)
 
 void promql_ast_json(const Node *n, Json *j)
 {
-    json_raw(j, S("")); /* places the comma */
+    js_raw(j, S("")); /* places the comma */
     write_node(j->out, n);
 }

@@ -55,7 +55,7 @@ static void compare_tree(const char *query, const Node *n, const json_t *row, co
                 want ? want : "an error");
         ++*failed;
     }
-    json_init(&j, &ast);
+    js_init(&j, &ast);
     promql_ast_json(n, &j);
     json_t *got = json_loads(buf_cstr(&ast), JSON_ALLOW_NUL, &problem);
     if (!got || !json_equal(got, json_object_get(row, "parse_query"))) {

@@ -155,21 +155,21 @@ static void test_json(void **state)
     Buf b;
     buf_init(&b, 4096);
     Json j;
-    json_init(&j, &b);
-    json_object(&j);
-    json_kv(&j, "a\"", S("<x>\n\x01\xff\xc3\xa9"));
-    json_key(&j, S("list"));
-    json_array(&j);
-    json_i64(&j, -5);
-    json_f64(&j, 0.5);
-    json_null(&j);
-    json_bool(&j, true);
-    json_object(&j);
-    json_object_end(&j);
-    json_array_end(&j);
-    json_key(&j, S("n"));
-    json_u64(&j, 7);
-    json_object_end(&j);
+    js_init(&j, &b);
+    js_object(&j);
+    js_kv(&j, "a\"", S("<x>\n\x01\xff\xc3\xa9"));
+    js_key(&j, S("list"));
+    js_array(&j);
+    js_i64(&j, -5);
+    js_f64(&j, 0.5);
+    js_null(&j);
+    js_bool(&j, true);
+    js_object(&j);
+    js_object_end(&j);
+    js_array_end(&j);
+    js_key(&j, S("n"));
+    js_u64(&j, 7);
+    js_object_end(&j);
     assert_str(
         buf_view(&b),
         "{\"a\\\"\":\"\\u003cx\\u003e\\n\\u0001\\ufffd\xc3\xa9\",\"list\":[-5,0.5,null,true,{}],\"n\":7}");
