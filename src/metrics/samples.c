@@ -1,18 +1,25 @@
 #include "metrics/samples.h"
 
-static size_t samples_bytes(const SampleVec *s)
-{
-    return (size_t)s->cap * (sizeof(i64) + sizeof(f64)) + (s->h ? (size_t)s->cap * sizeof(Str) : 0);
-}
-
 void samples_done(SampleVec *s)
 {
-    if (s->account)
-        account_uncharge(s->account, samples_bytes(s));
+    if (s->charged)
+        account_uncharge(s->account, s->charged);
     mem_free(s->t);
     mem_free(s->v);
     mem_free(s->h);
     *s = (SampleVec){.account = s->account};
+}
+
+static bool charge(SampleVec *s, size_t bytes)
+{
+    if (!s->account)
+        return true;
+    if (account_charge(s->account, bytes, NULL) != OK) {
+        s->over = true;
+        return false;
+    }
+    s->charged += bytes;
+    return true;
 }
 
 bool samples_reserve(SampleVec *s, u32 n)
@@ -20,11 +27,12 @@ bool samples_reserve(SampleVec *s, u32 n)
     if (s->cap - s->len >= n)
         return true;
     u64 cap = MAX((u64)s->len + n, (u64)s->cap + s->cap / 2 + 64);
-    size_t more = (size_t)(cap - s->cap) * (sizeof(i64) + sizeof(f64) + (s->h ? sizeof(Str) : 0));
-    if (cap > UINT32_MAX || (s->account && account_charge(s->account, more, NULL) != OK)) {
+    if (cap > UINT32_MAX) {
         s->over = true;
         return false;
     }
+    if (!charge(s, (size_t)(cap - s->cap) * (sizeof(i64) + sizeof(f64) + (s->h ? sizeof(Str) : 0))))
+        return false;
     s->t = mem_realloc(s->t, cap * sizeof(i64));
     s->v = mem_realloc(s->v, cap * sizeof(f64));
     if (s->h)
@@ -33,18 +41,15 @@ bool samples_reserve(SampleVec *s, u32 n)
     return true;
 }
 
+/* Past the limit the array is made all the same: it is bounded by those that were granted. */
 void samples_need_hist(SampleVec *s)
 {
     if (s->has_hist)
         return;
     s->has_hist = true;
     if (!s->h) {
-        /* Over the limit the array is still made: it is bounded by the ones that were granted. */
-        if (s->account && account_charge(s->account, s->cap * sizeof(Str), NULL) != OK)
-            s->over = true;
+        charge(s, s->cap * sizeof(Str));
         s->h = mem_alloc(MAX(s->cap, 1) * sizeof(Str));
-        if (s->over && s->account)
-            s->account = NULL;
     }
     memset(s->h, 0, s->len * sizeof(Str));
 }

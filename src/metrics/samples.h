@@ -13,6 +13,7 @@ typedef struct SampleVec {
     u32 len, cap;
     bool has_hist;
     Account *account; /* may be NULL */
+    size_t charged;
     bool over;        /* the account refused: samples are missing, give up with E_LIMIT */
 } SampleVec;
 
