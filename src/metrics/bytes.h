@@ -15,7 +15,10 @@ static inline Reader reader_of(const void *at, size_t len)
 {
     return (Reader){(const u8 *)at, (const u8 *)at + len, false};
 }
-static inline size_t rd_left(const Reader *r) { return (size_t)(r->end - r->at); }
+static inline size_t rd_left(const Reader *r)
+{
+    return (size_t)(r->end - r->at);
+}
 static inline const u8 *rd_bytes(Reader *r, size_t n)
 {
     if (r->bad || rd_left(r) < n) {
@@ -32,8 +35,18 @@ static inline u8 rd_u8(Reader *r)
     const u8 *p = rd_bytes(r, 1);
     return p ? *p : 0;
 }
-static inline u32 load_u32(const u8 *p) { u32 v; memcpy(&v, p, 4); return v; }
-static inline u64 load_u64(const u8 *p) { u64 v; memcpy(&v, p, 8); return v; }
+static inline u32 load_u32(const u8 *p)
+{
+    u32 v;
+    memcpy(&v, p, 4);
+    return v;
+}
+static inline u64 load_u64(const u8 *p)
+{
+    u64 v;
+    memcpy(&v, p, 8);
+    return v;
+}
 static inline u32 rd_u32(Reader *r)
 {
     const u8 *p = rd_bytes(r, 4);
@@ -61,9 +74,18 @@ static inline u64 rd_varint(Reader *r)
     r->at = r->end;
     return 0;
 }
-static inline i64 unzigzag(u64 u) { return (i64)(u >> 1) ^ -(i64)(u & 1); }
-static inline u64 zigzag(i64 v) { return ((u64)v << 1) ^ (u64)(v >> 63); }
-static inline i64 rd_zigzag(Reader *r) { return unzigzag(rd_varint(r)); }
+static inline i64 unzigzag(u64 u)
+{
+    return (i64)(u >> 1) ^ -(i64)(u & 1);
+}
+static inline u64 zigzag(i64 v)
+{
+    return ((u64)v << 1) ^ (u64)(v >> 63);
+}
+static inline i64 rd_zigzag(Reader *r)
+{
+    return unzigzag(rd_varint(r));
+}
 static inline Str rd_str(Reader *r, size_t max)
 {
     u64 n = rd_varint(r);
@@ -119,7 +141,10 @@ static inline void wr_varint(Buf *b, u64 v)
     p[n++] = (u8)v;
     b->len += n;
 }
-static inline void wr_zigzag(Buf *b, i64 v) { wr_varint(b, zigzag(v)); }
+static inline void wr_zigzag(Buf *b, i64 v)
+{
+    wr_varint(b, zigzag(v));
+}
 static inline void wr_str(Buf *b, Str s)
 {
     wr_varint(b, s.len);

@@ -33,9 +33,10 @@ static void table_put(IdTable *t, u32 tag, u32 id)
 }
 
 /* Walks the slots whose tag fits; `found` is the candidate. */
-#define TABLE_EACH(t, want, found)                                                                             \
+#define TABLE_EACH(t, want, found)                                                                           \
     if ((t)->cap)                                                                                            \
-        for (u32 at_ = (want) & ((t)->cap - 1), found; (found = (t)->slots[at_].id); at_ = (at_ + 1) & ((t)->cap - 1)) \
+        for (u32 at_ = (want) & ((t)->cap - 1), found; (found = (t)->slots[at_].id);                         \
+             at_ = (at_ + 1) & ((t)->cap - 1))                                                               \
             if ((t)->slots[at_].tag == (want))
 
 /* ---- life ---- */
@@ -146,16 +147,19 @@ Err catalogue_check_labels(Labels l, Why *why)
         if (value.len == 0)
             return why_set(why, E_INVALID, "label \"%.*s\" has no value", (int)MIN(name.len, 100), name.at);
         if (name.len > LABEL_BYTES_MAX || value.len > LABEL_BYTES_MAX)
-            return why_set(why, E_INVALID, "label \"%.*s\" is longer than %u bytes", (int)MIN(name.len, 100), name.at,
-                           LABEL_BYTES_MAX);
+            return why_set(why, E_INVALID, "label \"%.*s\" is longer than %u bytes", (int)MIN(name.len, 100),
+                           name.at, LABEL_BYTES_MAX);
         if (!str_is_utf8(name) || !str_is_utf8(value))
-            return why_set(why, E_INVALID, "label \"%.*s\" is not valid UTF-8", (int)MIN(name.len, 100), name.at);
+            return why_set(why, E_INVALID, "label \"%.*s\" is not valid UTF-8", (int)MIN(name.len, 100),
+                           name.at);
         int order = i ? str_cmp(l.at[i - 1].name, name) : -1;
         if (order == 0)
-            return why_set(why, E_INVALID, "label name \"%.*s\" is not unique", (int)MIN(name.len, 100), name.at);
+            return why_set(why, E_INVALID, "label name \"%.*s\" is not unique", (int)MIN(name.len, 100),
+                           name.at);
         if (order > 0)
-            return why_set(why, E_INVALID, "labels are not sorted: \"%.*s\" comes after \"%.*s\"", (int)MIN(name.len, 100), name.at,
-                           (int)MIN(l.at[i - 1].name.len, 100), l.at[i - 1].name.at);
+            return why_set(why, E_INVALID, "labels are not sorted: \"%.*s\" comes after \"%.*s\"",
+                           (int)MIN(name.len, 100), name.at, (int)MIN(l.at[i - 1].name.len, 100),
+                           l.at[i - 1].name.at);
     }
     return OK;
 }
@@ -168,7 +172,8 @@ bool catalogue_is(const Catalogue *c, const u32 *rec, Labels l)
         return false;
     for (u32 i = 0; i < l.len; i++) {
         CatPair p = catalogue_pair(c, rec[2 + i]);
-        if (!str_eq(catalogue_str(c, p.value), l.at[i].value) || !str_eq(catalogue_name(c, p.name), l.at[i].name))
+        if (!str_eq(catalogue_str(c, p.value), l.at[i].value) ||
+            !str_eq(catalogue_name(c, p.name), l.at[i].name))
             return false;
     }
     return true;
@@ -213,7 +218,10 @@ u32 catalogue_find_name(const Catalogue *c, Str name)
     return 0;
 }
 
-static u32 pair_tag(u32 name, Str value) { return (u32)hash_bytes(value.at, value.len, name); }
+static u32 pair_tag(u32 name, Str value)
+{
+    return (u32)hash_bytes(value.at, value.len, name);
+}
 
 u32 catalogue_find_pair(const Catalogue *c, u32 name, Str value)
 {
@@ -477,7 +485,8 @@ size_t catalogue_bytes(Catalogue *c)
     rwlock_read(&c->lock);
     size_t n = slab_bytes(&c->strings) + slab_bytes(&c->records) + (size_t)c->names_len * sizeof(CatName) +
                (size_t)c->pairs_len * (sizeof(CatPair) + sizeof(PostingTail) + sizeof(u32) * 2) +
-               (size_t)c->series_len * 2 * sizeof(u32) + ((size_t)c->name_table.cap + c->pair_table.cap) * sizeof(IdSlot) +
+               (size_t)c->series_len * 2 * sizeof(u32) +
+               ((size_t)c->name_table.cap + c->pair_table.cap) * sizeof(IdSlot) +
                (c->base_pairs ? c->base_off[c->base_pairs] : 0) * sizeof(u32) + c->tails_total * sizeof(u32);
     n += (size_t)c->series_len * sizeof(IdSlot) * 2;
     rwlock_unlock(&c->lock);

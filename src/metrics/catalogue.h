@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 
 #define LABEL_BYTES_MAX 65535u /* of one name or value */
-#define LABELS_MAX 1024u       /* per series */
+#define LABELS_MAX      1024u  /* per series */
 
 typedef struct IdSlot {
     u32 tag, id; /* id 0 = free */
@@ -98,9 +98,18 @@ static inline const u32 *catalogue_record(const Catalogue *c, u32 sid)
     u32 ref = *(const u32 *)seg_at(&c->series, sid);
     return ref ? slab_at(&c->records, ref) : NULL;
 }
-static inline u32 record_labels(const u32 *rec) { return rec[0] & 0xffff; }
-static inline u32 record_shard(const u32 *rec) { return rec[0] >> 16; }
-static inline u32 record_local(const u32 *rec) { return rec[1]; }
+static inline u32 record_labels(const u32 *rec)
+{
+    return rec[0] & 0xffff;
+}
+static inline u32 record_shard(const u32 *rec)
+{
+    return rec[0] >> 16;
+}
+static inline u32 record_local(const u32 *rec)
+{
+    return rec[1];
+}
 static inline Str catalogue_str(const Catalogue *c, u32 ref)
 {
     const char *p = (const char *)slab_at(&c->strings, ref);
@@ -108,7 +117,10 @@ static inline Str catalogue_str(const Catalogue *c, u32 ref)
     memcpy(&n, p, 2);
     return (Str){p + 2, n};
 }
-static inline CatPair catalogue_pair(const Catalogue *c, u32 pair) { return *(const CatPair *)seg_at(&c->pairs, pair); }
+static inline CatPair catalogue_pair(const Catalogue *c, u32 pair)
+{
+    return *(const CatPair *)seg_at(&c->pairs, pair);
+}
 static inline Str catalogue_pair_value(const Catalogue *c, u32 pair)
 {
     return catalogue_str(c, catalogue_pair(c, pair).value);
@@ -144,7 +156,8 @@ Err catalogue_decode(Catalogue *c, Str bytes, u32 *ret_bad, Why *why);
 /* For catalogue_io.c: grow one table, with `lock` held for writing or on a catalogue nobody else knows; 0 or NULL = full. */
 u32 catalogue_name_add(Catalogue *c, Str name);
 u32 catalogue_pair_add(Catalogue *c, u32 name, Str value);
-u32 *catalogue_record_add(Catalogue *c, u32 sid, u32 shard, u64 hash, u32 labels); /* the caller fills in pairs */
+u32 *catalogue_record_add(Catalogue *c, u32 sid, u32 shard, u64 hash,
+                          u32 labels); /* the caller fills in pairs */
 void catalogue_reserve_tables(Catalogue *c, CatPoint to);
 /* Ids up to `to` count as used even if damage lost them. */
 void catalogue_reserve(Catalogue *c, CatPoint to);

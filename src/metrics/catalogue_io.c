@@ -1,11 +1,11 @@
 /* Segments of the catalogue: sections of names, pairs and series, each with its own checksum, so that damage costs one section. */
 #include "metrics/catalogue.h"
 
-#define SEGMENT_MAGIC    "PHCAT\0\0\0"
-#define SECTION_HEAD     13u /* kind u8, bytes u32, count u32, crc u32 */
-#define SECTION_BYTES    (1u << 20)
-#define SECTION_SERIES   16384u
-#define SECTION_LEN_MAX  (64u << 20)
+#define SEGMENT_MAGIC   "PHCAT\0\0\0"
+#define SECTION_HEAD    13u /* kind u8, bytes u32, count u32, crc u32 */
+#define SECTION_BYTES   (1u << 20)
+#define SECTION_SERIES  16384u
+#define SECTION_LEN_MAX (64u << 20)
 enum { SECTION_NAMES = 1, SECTION_PAIRS = 2, SECTION_SERIES_KIND = 3 };
 
 /* ---- writing ---- */
@@ -43,7 +43,10 @@ static void section_end(Section *s)
     memcpy(head + 9, &crc, 4);
 }
 
-static bool section_is_full(const Section *s) { return s->out->len - s->head > SECTION_BYTES; }
+static bool section_is_full(const Section *s)
+{
+    return s->out->len - s->head > SECTION_BYTES;
+}
 
 static void names_encode(Catalogue *c, u32 from, u32 to, Buf *out)
 {
@@ -184,10 +187,14 @@ static bool section_decode(Catalogue *c, u8 kind, u32 count, Reader *r)
     if (r->bad || first == 0 || first + count >= SEG_MAX || count > rd_left(r))
         return false;
     switch (kind) {
-    case SECTION_NAMES: return names_decode(c, r, (u32)first, count);
-    case SECTION_PAIRS: return pairs_decode(c, r, (u32)first, count);
-    case SECTION_SERIES_KIND: return series_decode(c, r, (u32)first, count);
-    default: return false;
+    case SECTION_NAMES:
+        return names_decode(c, r, (u32)first, count);
+    case SECTION_PAIRS:
+        return pairs_decode(c, r, (u32)first, count);
+    case SECTION_SERIES_KIND:
+        return series_decode(c, r, (u32)first, count);
+    default:
+        return false;
     }
 }
 
@@ -208,7 +215,8 @@ Err catalogue_decode(Catalogue *c, Str bytes, u32 *ret_bad, Why *why)
             return OK;
         }
         Reader section = reader_of(body, n);
-        if (section_crc(head, body, n) != load_u32(head + 9) || !section_decode(c, head[0], load_u32(head + 5), &section)) {
+        if (section_crc(head, body, n) != load_u32(head + 9) ||
+            !section_decode(c, head[0], load_u32(head + 5), &section)) {
             (*ret_bad)++;
             why_set(why, E_CORRUPT, "catalogue section at byte %zu is damaged", offset);
         }

@@ -4,7 +4,12 @@
 static Err tomb_commit(MetricsEngine *e, Tenant *t, SidList ids, i64 mint, i64 maxt, Why *why)
 {
     Tomb *tomb = mem_new(Tomb);
-    *tomb = (Tomb){.refs = 1, .tenant = t->id, .mint = mint, .maxt = maxt, .sids = mem_alloc(ids.len * sizeof(u32)), .len = ids.len};
+    *tomb = (Tomb){.refs = 1,
+                   .tenant = t->id,
+                   .mint = mint,
+                   .maxt = maxt,
+                   .sids = mem_alloc(ids.len * sizeof(u32)),
+                   .len = ids.len};
     memcpy(tomb->sids, ids.at, ids.len * sizeof(u32));
     mutex_lock(&e->commit_lock);
     Version *v = version_clone(e->version);

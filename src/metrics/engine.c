@@ -56,7 +56,8 @@ void engine_fail(MetricsEngine *e, Err err, const Why *why)
 {
     Err none = OK;
     if (atomic_compare_exchange_strong(&e->failed, &none, err))
-        LOG_ERROR("metrics", "The metrics store takes no more writes; restart it to recover from the log", LF_WHY(why));
+        LOG_ERROR("metrics", "The metrics store takes no more writes; restart it to recover from the log",
+                  LF_WHY(why));
 }
 
 /* ---- loading ---- */
@@ -81,7 +82,9 @@ static Err load_segments(MetricsEngine *e, TenantVersion *tv, Tenant *t, Why *wh
         if (err != OK && err != E_NOT_FOUND && err != E_CORRUPT)
             return why_set(why, err, "%s: %s", key, own.text);
         if (err != OK || bad)
-            LOG_ERROR("metrics", "A segment of the series catalogue is damaged: its series have no names and are left out of queries",
+            LOG_ERROR("metrics",
+                      "A segment of the series catalogue is damaged: its series have no names and are left "
+                      "out of queries",
                       LF_C("segment", key), LF_INT("sections", bad), LF_WHY(&own));
         catalogue_reserve(&t->cat, s->to);
     }
@@ -104,7 +107,8 @@ static Err load_sides(MetricsEngine *e, TenantVersion *tv, Tenant *t, Why *why)
         if (err != OK && err != E_NOT_FOUND && err != E_CORRUPT)
             return why_set(why, err, "%s: %s", key, own.text);
         if (err != OK)
-            LOG_ERROR("metrics", "A file of exemplars and metadata is damaged and left out", LF_C("object", key), LF_WHY(&own));
+            LOG_ERROR("metrics", "A file of exemplars and metadata is damaged and left out",
+                      LF_C("object", key), LF_WHY(&own));
     }
     t->exemplars.saved = t->exemplars.added;
     t->metadata.saved = t->metadata.added;
@@ -246,8 +250,8 @@ static bool flush_is_due(MetricsEngine *e, i64 now, bool is_asked)
     bool retry_later = e->last_flush_failure_mono_ms && now - e->last_flush_failure_mono_ms < FLUSH_RETRY_MS;
     if (retry_later || e->failed != OK)
         return false;
-    return is_asked || now - e->last_flush_mono_ms >= e->c.flush_interval_ms || e->mem_bytes > e->c.memtable_bytes_max / 2 ||
-           ilog_health(e->log).bytes > e->c.wal_bytes_max;
+    return is_asked || now - e->last_flush_mono_ms >= e->c.flush_interval_ms ||
+           e->mem_bytes > e->c.memtable_bytes_max / 2 || ilog_health(e->log).bytes > e->c.wal_bytes_max;
 }
 
 static void rotate_activity(MetricsEngine *e, i64 now)
@@ -355,7 +359,8 @@ static void config_default(MetricsConfig *c)
 
 static void engine_init(MetricsEngine *e, const MetricsConfig *c)
 {
-    *e = (MetricsEngine){.sink = {engine_write}, .source = {engine_select, engine_label_names, engine_label_values}, .c = *c};
+    *e = (MetricsEngine){
+        .sink = {engine_write}, .source = {engine_select, engine_label_names, engine_label_values}, .c = *c};
     config_default(&e->c);
     e->dir = mem_strdup(str_c(c->dir));
     e->account = c->account;
@@ -424,8 +429,12 @@ static Err engine_load(MetricsEngine *e, Why *why)
     TRY(load_version(e, why));
     TRY(orphans_delete(e, why));
     snprintf(path, sizeof path, "%s/wal", e->dir);
-    ILogConfig lc = {.vfs = v, .clock = e->c.clock, .dir = path, .durability = e->c.durability,
-                     .segment_bytes = MAX(e->c.wal_bytes_max / 8, 1u << 20), .total_bytes_max = MAX(e->c.wal_bytes_max * 8, 256u << 20)};
+    ILogConfig lc = {.vfs = v,
+                     .clock = e->c.clock,
+                     .dir = path,
+                     .durability = e->c.durability,
+                     .segment_bytes = MAX(e->c.wal_bytes_max / 8, 1u << 20),
+                     .total_bytes_max = MAX(e->c.wal_bytes_max * 8, 256u << 20)};
     TRY(ilog_open(&e->log, &lc, why));
     bool reshaped = false;
     TRY(replay(e, &reshaped, why));
@@ -458,8 +467,14 @@ Err metrics_open(MetricsEngine **ret, const MetricsConfig *c, Why *why)
     return OK;
 }
 
-SampleSink *metrics_sink(MetricsEngine *e) { return &e->sink; }
-PromSource *metrics_source(MetricsEngine *e) { return &e->source; }
+SampleSink *metrics_sink(MetricsEngine *e)
+{
+    return &e->sink;
+}
+PromSource *metrics_source(MetricsEngine *e)
+{
+    return &e->source;
+}
 
 void metrics_set_retention(MetricsEngine *e, i64 ms, u64 bytes)
 {
@@ -468,7 +483,10 @@ void metrics_set_retention(MetricsEngine *e, i64 ms, u64 bytes)
     engine_wake(e, false, true);
 }
 
-Err metrics_flush(MetricsEngine *e, Why *why) { return engine_flush(e, why); }
+Err metrics_flush(MetricsEngine *e, Why *why)
+{
+    return engine_flush(e, why);
+}
 
 Err metrics_close(MetricsEngine *e, Why *why)
 {

@@ -47,7 +47,7 @@ typedef struct SideRef { /* exemplars and metadata since the one before */
 } SideRef;
 typedef struct TenantVersion {
     u32 id;
-    Str name; /* the engine's, for its life */
+    Str name;          /* the engine's, for its life */
     VEC(Part *) parts; /* older writes first; each a reference */
     VEC(SegmentRef) segments;
     VEC(SideRef) sides;
@@ -55,7 +55,7 @@ typedef struct TenantVersion {
 typedef struct Version { /* immutable once published, reference-counted */
     _Atomic u32 refs;
     u64 next_seq, next_tomb;
-    VEC(LogPos) lanes; /* newest position whose effects are in parts; seq 0 = none */
+    VEC(LogPos) lanes;          /* newest position whose effects are in parts; seq 0 = none */
     VEC(TenantVersion) tenants; /* at[id - 1] */
     VEC(Tomb *) tombs;
 } Version;
@@ -88,7 +88,7 @@ typedef struct StoredExemplar {
 typedef struct ExemplarRing {
     StoredExemplar *at; /* ring of cap */
     u32 cap, len, next;
-    u64 added;     /* ever; what a checkpoint has covered is counted in it */
+    u64 added; /* ever; what a checkpoint has covered is counted in it */
     u64 saved;
     U64Map newest; /* sid -> place in the ring */
 } ExemplarRing;
@@ -116,8 +116,8 @@ Err side_decode(Tenant *t, u32 cap, Str bytes, Why *why);
 /* ---- tenants and shards ---- */
 
 typedef struct TenantShard {
-    MemTable *cur, *frozen; /* NULL when empty */
-    u64 *active[2];         /* bits per local: had samples in this hour, in the last */
+    MemTable *cur, *frozen;                        /* NULL when empty */
+    u64 *active[2];                                /* bits per local: had samples in this hour, in the last */
     u32 active_cap[2], active_len[2], active_both; /* bits set; set in both */
 } TenantShard;
 
@@ -140,7 +140,7 @@ typedef struct Defined {
 typedef struct Shard {
     Mutex lock;
     u32 index;
-    u32 gen; /* of records appended from now on: 0 or 1 */
+    u32 gen;          /* of records appended from now on: 0 or 1 */
     bool is_degraded; /* the last append failed: probe the log before applying anything */
     Mutex io_lock;
     Cond io_cond;
@@ -151,9 +151,10 @@ typedef struct Shard {
 } Shard;
 
 typedef struct EngineMetrics {
-    Metric *head_series, *appended_float, *appended_hist, *out_of_order, *out_of_bound, *too_old, *conflicts, *fsync, *compactions,
-        *compactions_failed, *blocks_bytes, *lowest, *parts, *written_bytes, *flushed_bytes, *flushes, *flush_failures, *flush_seconds,
-        *memtable_bytes, *retention_paused, *log_bytes, *catalogue_bytes, *retention_deletions, *exemplars, *replay_seconds, *read_only;
+    Metric *head_series, *appended_float, *appended_hist, *out_of_order, *out_of_bound, *too_old, *conflicts,
+        *fsync, *compactions, *compactions_failed, *blocks_bytes, *lowest, *parts, *written_bytes,
+        *flushed_bytes, *flushes, *flush_failures, *flush_seconds, *memtable_bytes, *retention_paused,
+        *log_bytes, *catalogue_bytes, *retention_deletions, *exemplars, *replay_seconds, *read_only;
 } EngineMetrics;
 
 struct MetricsEngine {
@@ -172,9 +173,9 @@ struct MetricsEngine {
     Version *version;
     VEC(Tenant *) tenants; /* by id - 1 */
     StrMap tenants_by_name;
-    bool is_frozen;        /* a generation waits for its flush to succeed; under flush_lock */
+    bool is_frozen; /* a generation waits for its flush to succeed; under flush_lock */
     LogPos frozen_pos[SHARDS_MAX];
-    _Atomic Err failed;    /* E_IO: a sync or commit failed, nothing more is written */
+    _Atomic Err failed; /* E_IO: a sync or commit failed, nothing more is written */
     _Atomic bool is_closing;
     _Atomic u64 mem_bytes, frozen_bytes, next_seq, samples_ingested, bytes_written, charged;
     _Atomic i64 mint;
@@ -187,7 +188,7 @@ struct MetricsEngine {
     _Atomic i64 last_flush_mono_ms, last_flush_failure_mono_ms;
     i64 last_rotate_mono_ms; /* the flusher's */
 
-    i64 clock_gap_ms;          /* wall - boot when they last agreed */
+    i64 clock_gap_ms;            /* wall - boot when they last agreed */
     i64 clock_odd_since_mono_ms; /* 0 = they agree */
     i64 clock_odd_gap_ms;
     _Atomic i64 retention_ms;
@@ -215,7 +216,7 @@ bool labels_decode(Reader *r, Label *out, u32 *ret_n);
 
 /* write.c */
 void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResult *ret);
-void shard_touch(TenantShard *ts, u32 local);  /* the series is active */
+void shard_touch(TenantShard *ts, u32 local); /* the series is active */
 void shard_rotate(TenantShard *ts);
 u32 shard_active(const TenantShard *ts);
 void tenant_saw(MetricsEngine *e, Tenant *t, i64 mint, i64 maxt);
@@ -245,7 +246,7 @@ typedef struct Snapshot {
     MetricsEngine *e;
     Tenant *t; /* NULL: no such tenant */
     Version *version;
-    TenantVersion *tv; /* NULL: nothing committed for it yet */
+    TenantVersion *tv;                /* NULL: nothing committed for it yet */
     MemTable *tables[2 * SHARDS_MAX]; /* frozen, current per shard; NULL = empty */
 } Snapshot;
 void snapshot_take(MetricsEngine *e, Str tenant, Snapshot *ret);
@@ -254,14 +255,15 @@ void snapshot_drop(Snapshot *s);
 void snapshot_filter_live(Snapshot *s, i64 mint, i64 maxt, SidList *ids);
 
 /* select.c */
-Err engine_select(PromSource *s, Str tenant, Matchers m, const SelectHints *h, Arena *arena, Cancel *cancel, SeriesCursor **ret,
-                  Why *why);
-Err engine_label_names(PromSource *s, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
-                       PromStrFn fn, void *arg, Why *why);
-Err engine_label_values(PromSource *s, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
-                        PromStrFn fn, void *arg, Why *why);
+Err engine_select(PromSource *s, Str tenant, Matchers m, const SelectHints *h, Arena *arena, Cancel *cancel,
+                  SeriesCursor **ret, Why *why);
+Err engine_label_names(PromSource *s, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt,
+                       Arena *arena, PromStrFn fn, void *arg, Why *why);
+Err engine_label_values(PromSource *s, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint,
+                        i64 maxt, Arena *arena, PromStrFn fn, void *arg, Why *why);
 /* Union of what several matcher sets select; no sets = every series. */
-Err lookup_sets(Tenant *t, const Matchers *sets, u32 sets_len, Arena *arena, Cancel *cancel, SidList *ret, Why *why);
+Err lookup_sets(Tenant *t, const Matchers *sets, u32 sets_len, Arena *arena, Cancel *cancel, SidList *ret,
+                Why *why);
 
 /* stats.c */
 void engine_metrics_init(MetricsEngine *e);

@@ -91,7 +91,8 @@ void side_encode(Tenant *t, bool everything, Buf *out, u32 *ret_exemplars)
             const StoredMetadata *m = &all->at[i];
             if (!everything && m->added <= t->metadata.saved)
                 continue;
-            record_meta(out, &(MetadataItem){.family = slot->key, .help = m->help, .unit = m->unit, .type = m->type});
+            record_meta(
+                out, &(MetadataItem){.family = slot->key, .help = m->help, .unit = m->unit, .type = m->type});
         }
     }
     mutex_unlock(&t->side_lock);
@@ -171,8 +172,8 @@ static Err found_add(Found *f, const StoredExemplar *x, Arena *arena, Why *why)
     return OK;
 }
 
-Err metrics_exemplars(MetricsEngine *e, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
-                      ExemplarFn fn, void *arg, Why *why)
+Err metrics_exemplars(MetricsEngine *e, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt,
+                      Arena *arena, ExemplarFn fn, void *arg, Why *why)
 {
     Tenant *t = engine_tenant(e, tenant, false);
     if (!t)
@@ -182,7 +183,8 @@ Err metrics_exemplars(MetricsEngine *e, Str tenant, const Matchers *sets, u32 se
     mutex_lock(&t->side_lock);
     u32 n = 0, len = t->exemplars.len;
     Found *found = arena_array(arena, Found, MAX(len, 1));
-    Err err = found ? OK : why_set(why, E_LIMIT, "the exemplars found need more memory than the query's limit");
+    Err err =
+        found ? OK : why_set(why, E_LIMIT, "the exemplars found need more memory than the query's limit");
     for (u32 i = 0; i < len && err == OK; i++) {
         const StoredExemplar *x = ring_at(&t->exemplars, i);
         if (x->t >= mint && x->t <= maxt && ids_have(ids, x->sid))

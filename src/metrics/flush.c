@@ -112,7 +112,10 @@ typedef struct TenantFlush {
     u64 exemplars_saved, metadata_saved;
 } TenantFlush;
 
-static u64 seq_next(MetricsEngine *e) { return e->next_seq++; }
+static u64 seq_next(MetricsEngine *e)
+{
+    return e->next_seq++;
+}
 
 static Err flush_part(MetricsEngine *e, TenantFlush *f, u64 tomb_seen, Why *why)
 {
@@ -142,7 +145,8 @@ static Err flush_segment(MetricsEngine *e, TenantFlush *f, const TenantVersion *
         from = tv->segments.at[n - 1].to;
     if (to.series == from.series && to.pairs == from.pairs && to.names == from.names)
         return OK;
-    while (n && tv->segments.at[n - 1].to.series - tv->segments.at[n - 1].from.series <= to.series - from.series) {
+    while (n &&
+           tv->segments.at[n - 1].to.series - tv->segments.at[n - 1].from.series <= to.series - from.series) {
         from = tv->segments.at[--n].from;
         f->segments_replaced++;
     }
@@ -381,7 +385,9 @@ static Err flush_frozen(MetricsEngine *e, Why *why)
 Err engine_flush_locked(MetricsEngine *e, Why *why)
 {
     if (e->failed != OK)
-        return why_set(why, E_IO, "the metrics store takes no writes since a disk error; restart it to recover from the log");
+        return why_set(
+            why, E_IO,
+            "the metrics store takes no writes since a disk error; restart it to recover from the log");
     i64 start = clock_mono_ns(clock_real());
     Err err = OK;
     if (e->is_frozen) /* of a flush that failed: first that, then what came since */

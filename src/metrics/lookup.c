@@ -6,12 +6,12 @@ enum { VERDICT_NONE, VERDICT_NO, VERDICT_YES };
 
 typedef struct Test {
     const Matcher *m;
-    u32 name;           /* id; 0 = no series has this label */
-    bool takes_absent;  /* the matcher accepts an empty value */
-    u32 pair;           /* of an equality; 0 = nothing has it */
-    u8 *verdicts;       /* per pair, for the others */
+    u32 name;          /* id; 0 = no series has this label */
+    bool takes_absent; /* the matcher accepts an empty value */
+    u32 pair;          /* of an equality; 0 = nothing has it */
+    u8 *verdicts;      /* per pair, for the others */
     u32 verdicts_len;
-    bool is_done;       /* answered by the candidates themselves */
+    bool is_done; /* answered by the candidates themselves */
 } Test;
 
 typedef struct Lookup {
@@ -22,7 +22,10 @@ typedef struct Lookup {
     Cancel *cancel;
 } Lookup;
 
-static bool is_plain_eq(const Test *x) { return x->m->op == MATCH_EQ && !x->takes_absent; }
+static bool is_plain_eq(const Test *x)
+{
+    return x->m->op == MATCH_EQ && !x->takes_absent;
+}
 
 static Err tests_init(Lookup *l, Matchers m, Arena *a, Why *why)
 {
@@ -86,7 +89,9 @@ static Err ids_alloc(Arena *a, u32 n, SidList *ret, Why *why)
 {
     ret->len = 0;
     ret->at = arena_array(a, u32, MAX(n, 1));
-    return ret->at ? OK : why_set(why, E_LIMIT, "the query's memory limit is too small for the %u series it selects", n);
+    return ret->at ? OK
+                   : why_set(why, E_LIMIT,
+                             "the query's memory limit is too small for the %u series it selects", n);
 }
 
 static Err from_pair(Lookup *l, u32 pair, Arena *a, SidList *ret, Why *why)
@@ -134,7 +139,8 @@ static Err from_name(Lookup *l, Test *x, Arena *a, SidList *ret, Why *why)
     rwlock_read(&l->cat->lock);
     for (u32 i = 0; i < passed; i++) {
         const u32 *at[2];
-        u32 len[2] = {catalogue_postings_base(l->cat, pairs[i], &at[0]), catalogue_postings_tail(l->cat, pairs[i], &at[1])};
+        u32 len[2] = {catalogue_postings_base(l->cat, pairs[i], &at[0]),
+                      catalogue_postings_tail(l->cat, pairs[i], &at[1])};
         for (u32 part = 0; part < 2; part++)
             for (u32 k = 0; k < len[part]; k++) {
                 u32 sid = at[part][k];
@@ -178,7 +184,8 @@ static Test *best_test(Lookup *l, bool *ret_empty)
         }
     }
     for (u32 i = 0; i < l->len && !best && !*ret_empty; i++)
-        if (!l->tests[i].takes_absent && (l->tests[i].m->op == MATCH_RE || l->tests[i].m->op == MATCH_NE || l->tests[i].m->op == MATCH_NRE))
+        if (!l->tests[i].takes_absent && (l->tests[i].m->op == MATCH_RE || l->tests[i].m->op == MATCH_NE ||
+                                          l->tests[i].m->op == MATCH_NRE))
             best = &l->tests[i];
     rwlock_unlock(&l->cat->lock);
     return best;
@@ -250,7 +257,8 @@ static Err ids_union(Arena *a, SidList x, SidList y, SidList *ret, Why *why)
     return OK;
 }
 
-Err lookup_sets(Tenant *t, const Matchers *sets, u32 sets_len, Arena *arena, Cancel *cancel, SidList *ret, Why *why)
+Err lookup_sets(Tenant *t, const Matchers *sets, u32 sets_len, Arena *arena, Cancel *cancel, SidList *ret,
+                Why *why)
 {
     if (sets_len == 0)
         return lookup_series(t, (Matchers){0}, arena, cancel, ret, why);
@@ -296,7 +304,10 @@ void snapshot_drop(Snapshot *s)
     version_unref(s->version);
 }
 
-static bool overlaps(i64 a0, i64 a1, i64 b0, i64 b1) { return a0 <= b1 && b0 <= a1; }
+static bool overlaps(i64 a0, i64 a1, i64 b0, i64 b1)
+{
+    return a0 <= b1 && b0 <= a1;
+}
 
 /* Memtables are asked under their shards' locks, shard by shard, for at most this many series at a time. */
 #define LIVE_BATCH 1024u
@@ -315,7 +326,8 @@ static void live_in_tables(Snapshot *s, i64 mint, i64 maxt, const u32 *ids, u32 
         for (u32 i = 0; i < n && (frozen || cur); i++) {
             const u32 *rec = alive[i] ? NULL : catalogue_record(&s->t->cat, ids[i]);
             if (rec && record_shard(rec) == shard)
-                alive[i] = (frozen && mem_has(frozen, record_local(rec))) || (cur && mem_has(cur, record_local(rec)));
+                alive[i] = (frozen && mem_has(frozen, record_local(rec))) ||
+                           (cur && mem_has(cur, record_local(rec)));
         }
         mutex_unlock(&s->e->shards[shard].lock);
     }

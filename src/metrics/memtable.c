@@ -57,7 +57,10 @@ static HistNode *hist_head(const MemTable *m, u32 local)
     return p ? (HistNode *)(uintptr_t)*p : NULL;
 }
 
-bool mem_has(const MemTable *m, u32 local) { return head_of(m, local) || hist_head(m, local); }
+bool mem_has(const MemTable *m, u32 local)
+{
+    return head_of(m, local) || hist_head(m, local);
+}
 
 static bool hist_at(const HistNode *h, i64 t, const HistNode **ret)
 {

@@ -34,7 +34,7 @@ typedef struct MemTable {
     u32 chunks;
     SegArray heads; /* local -> newest chunk */
     u32 heads_len;
-    U64Map hists;   /* local -> HistNode * */
+    U64Map hists; /* local -> HistNode * */
     Arena blobs;
     u64 samples, bytes;
     u32 series;

@@ -60,7 +60,10 @@ typedef struct MergeJob {
     u64 tomb_seen;
 } MergeJob;
 
-static bool is_mergeable(const Part *p) { return !p->is_broken && !p->bad_pages; }
+static bool is_mergeable(const Part *p)
+{
+    return !p->is_broken && !p->bad_pages;
+}
 
 static bool job_pick_tenant(const TenantVersion *tv, bool everything, size_t *ret_first, size_t *ret_n)
 {
@@ -69,7 +72,8 @@ static bool job_pick_tenant(const TenantVersion *tv, bool everything, size_t *re
         size_t k = i;
         u64 bytes = 0;
         u32 level = tv->parts.at[i]->meta.level;
-        while (k < n && is_mergeable(tv->parts.at[k]) && (everything || (tv->parts.at[k]->meta.level == level && k - i < MERGE_WIDTH)) &&
+        while (k < n && is_mergeable(tv->parts.at[k]) &&
+               (everything || (tv->parts.at[k]->meta.level == level && k - i < MERGE_WIDTH)) &&
                (bytes += tv->parts.at[k]->meta.bytes) <= MERGE_BYTES_MAX)
             k++;
         if (everything ? k - i > 1 : (k - i == MERGE_WIDTH && level + 1 < PART_LEVELS)) {
@@ -107,7 +111,8 @@ static bool job_pick(MetricsEngine *e, bool everything, MergeJob *j)
     for (size_t i = 0; i < v->tenants.len && !found; i++) {
         const TenantVersion *tv = &v->tenants.at[i];
         size_t first, n = 1;
-        found = job_pick_tenant(tv, everything, &first, &n) || (everything && (n = 1, job_pick_lone(e, v, tv, &first)));
+        found = job_pick_tenant(tv, everything, &first, &n) ||
+                (everything && (n = 1, job_pick_lone(e, v, tv, &first)));
         if (!found)
             continue;
         j->t = e->tenants.at[i];
@@ -142,7 +147,10 @@ static void job_done(MergeJob *j)
 
 static Err job_write(MetricsEngine *e, MergeJob *j, Part **ret, Why *why)
 {
-    MergeSource m = {.src = {merge_next}, .e = e, .tombs = j->tombs.at, .tombs_len = (u32)j->tombs.len,
+    MergeSource m = {.src = {merge_next},
+                     .e = e,
+                     .tombs = j->tombs.at,
+                     .tombs_len = (u32)j->tombs.len,
                      .cutoff = engine_cutoff(e, j->t)};
     m.in = mem_zalloc(j->parts.len * sizeof(MergeInput));
     m.in_len = (u32)j->parts.len;
@@ -178,7 +186,8 @@ static bool version_replace(Version *v, const MergeJob *j, Part *merged)
     size_t put = 0;
     if (merged)
         tv->parts.at[first + put++] = part_ref(merged);
-    memmove(tv->parts.at + first + put, tv->parts.at + first + n, (tv->parts.len - first - n) * sizeof(Part *));
+    memmove(tv->parts.at + first + put, tv->parts.at + first + n,
+            (tv->parts.len - first - n) * sizeof(Part *));
     tv->parts.len -= n - put;
     version_collect_tombs(v);
     return true;
@@ -225,7 +234,8 @@ static Err merge_once(MetricsEngine *e, bool everything, bool *ret_did, Why *why
         delete_part(e, merged);
     }
     *ret_did = err == OK;
-    if (err == E_CLOSED || err == E_CORRUPT) { /* closing; or damage just found, which the next choice leaves out */
+    if (err == E_CLOSED ||
+        err == E_CORRUPT) { /* closing; or damage just found, which the next choice leaves out */
         *ret_did = err == E_CORRUPT;
         err = OK;
     }
@@ -234,7 +244,10 @@ static Err merge_once(MetricsEngine *e, bool everything, bool *ret_did, Why *why
     return err;
 }
 
-Err engine_merge_step(MetricsEngine *e, bool *ret_did, Why *why) { return merge_once(e, false, ret_did, why); }
+Err engine_merge_step(MetricsEngine *e, bool *ret_did, Why *why)
+{
+    return merge_once(e, false, ret_did, why);
+}
 
 Err metrics_merge_all(MetricsEngine *e, Why *why)
 {

@@ -22,13 +22,17 @@ bool metadata_add(MetadataStore *s, const MetadataItem *item)
         strmap_put(&s->families, item->family, all);
     }
     for (size_t i = 0; i < all->len; i++)
-        if (all->at[i].type == item->type && str_eq(all->at[i].help, item->help) && str_eq(all->at[i].unit, item->unit))
+        if (all->at[i].type == item->type && str_eq(all->at[i].help, item->help) &&
+            str_eq(all->at[i].unit, item->unit))
             return false;
     if (all->len == VARIANTS_MAX) {
         variant_done(&all->at[0]);
         memmove(all->at, all->at + 1, --all->len * sizeof(StoredMetadata));
     }
-    vec_push(all, (StoredMetadata){.help = mem_dup(item->help), .unit = mem_dup(item->unit), .type = item->type, .added = ++s->added});
+    vec_push(all, (StoredMetadata){.help = mem_dup(item->help),
+                                   .unit = mem_dup(item->unit),
+                                   .type = item->type,
+                                   .added = ++s->added});
     return true;
 }
 
@@ -49,7 +53,10 @@ static void give(const StrMapSlot *slot, MetadataFn fn, void *arg)
 {
     const Variants *all = slot->value;
     for (size_t i = all->len; i-- > 0;) /* the newest first */
-        fn(arg, &(MetadataItem){.family = slot->key, .help = all->at[i].help, .unit = all->at[i].unit, .type = all->at[i].type});
+        fn(arg, &(MetadataItem){.family = slot->key,
+                                .help = all->at[i].help,
+                                .unit = all->at[i].unit,
+                                .type = all->at[i].type});
 }
 
 void metrics_metadata(MetricsEngine *e, Str tenant, Str metric, MetadataFn fn, void *arg)

@@ -13,11 +13,11 @@
 #include "metrics/slab.h"
 #include "store/store.h"
 
-#define PART_BLOCK_MAX  1024u
-#define PART_HEAD_BYTES 16u
-#define PART_FOOT_BYTES 56u
+#define PART_BLOCK_MAX   1024u
+#define PART_HEAD_BYTES  16u
+#define PART_FOOT_BYTES  56u
 #define PART_ENTRY_BYTES 40u
-#define PART_LEVELS     5u
+#define PART_LEVELS      5u
 
 typedef struct PartMeta { /* what the manifest knows */
     u64 seq;              /* names the object */
@@ -32,13 +32,13 @@ typedef struct Part {
     _Atomic u32 refs;
     PartMeta meta;
     Bucket *bucket;
-    File *file;       /* of the mapping; NULL = data is our own copy */
+    File *file; /* of the mapping; NULL = data is our own copy */
     const u8 *data;
     u8 *copy;
-    const u8 *index;  /* entries, not aligned */
+    const u8 *index; /* entries, not aligned */
     u32 pages;
     u32 sid_min, sid_max;
-    bool is_broken;   /* cannot be read at all; kept so that fsck and the operator find it */
+    bool is_broken; /* cannot be read at all; kept so that fsck and the operator find it */
     _Atomic u32 bad_pages;
     _Atomic(u8 *) bad; /* per page, once one was found */
     _Atomic(u64 *) presence;

@@ -12,8 +12,12 @@ typedef struct PageEntry {
 static PageEntry entry_at(const Part *p, u32 i)
 {
     const u8 *at = p->index + (size_t)i * PART_ENTRY_BYTES;
-    return (PageEntry){.first_sid = load_u32(at), .last_sid = load_u32(at + 4), .offset = load_u64(at + 8),
-                       .len = load_u32(at + 16), .crc = load_u32(at + 20), .mint = (i64)load_u64(at + 24),
+    return (PageEntry){.first_sid = load_u32(at),
+                       .last_sid = load_u32(at + 4),
+                       .offset = load_u64(at + 8),
+                       .len = load_u32(at + 16),
+                       .crc = load_u32(at + 20),
+                       .mint = (i64)load_u64(at + 24),
                        .maxt = (i64)load_u64(at + 32)};
 }
 
@@ -25,13 +29,15 @@ static Err index_check(const Part *p, u64 index_at, Why *why)
     u32 sid = 0;
     for (u32 i = 0; i < p->pages; i++) {
         PageEntry e = entry_at(p, i);
-        if (e.offset != at || e.len < 8 || e.len > index_at - at || e.first_sid < sid || e.last_sid < e.first_sid || !e.first_sid)
+        if (e.offset != at || e.len < 8 || e.len > index_at - at || e.first_sid < sid ||
+            e.last_sid < e.first_sid || !e.first_sid)
             return why_set(why, E_CORRUPT, "index entry %u is impossible", i);
         at += e.len;
         sid = e.last_sid;
     }
-    return at == index_at ? OK : why_set(why, E_CORRUPT, "pages end at byte %llu, the index begins at %llu", (unsigned long long)at,
-                                         (unsigned long long)index_at);
+    return at == index_at ? OK
+                          : why_set(why, E_CORRUPT, "pages end at byte %llu, the index begins at %llu",
+                                    (unsigned long long)at, (unsigned long long)index_at);
 }
 
 static Err part_parse(Part *p, u64 n, Why *why)
@@ -39,13 +45,15 @@ static Err part_parse(Part *p, u64 n, Why *why)
     if (n < PART_HEAD_BYTES + PART_FOOT_BYTES || memcmp(p->data, "PHPART\0\0", 8) != 0)
         return why_set(why, E_CORRUPT, "not a part: its first bytes are wrong or it is cut off");
     if (load_u32(p->data + 8) != 0)
-        return why_set(why, E_UNSUPPORTED, "part format %u is newer than this program", load_u32(p->data + 8));
+        return why_set(why, E_UNSUPPORTED, "part format %u is newer than this program",
+                       load_u32(p->data + 8));
     const u8 *foot = p->data + n - PART_FOOT_BYTES;
     if (memcmp(foot + 52, "PHPE", 4) != 0 || crc32c(0, foot, 48) != load_u32(foot + 48))
         return why_set(why, E_CORRUPT, "footer is damaged");
     u64 index_at = load_u64(foot), pages = load_u32(foot + 8);
     u64 index_bytes = pages * PART_ENTRY_BYTES;
-    if (pages == 0 || index_at < PART_HEAD_BYTES || index_at > n || n - index_at != index_bytes + PART_FOOT_BYTES)
+    if (pages == 0 || index_at < PART_HEAD_BYTES || index_at > n ||
+        n - index_at != index_bytes + PART_FOOT_BYTES)
         return why_set(why, E_CORRUPT, "footer does not fit the file's size");
     if (crc32c(0, p->data + index_at, index_bytes) != load_u32(foot + 12))
         return why_set(why, E_CORRUPT, "index is damaged");
@@ -112,7 +120,8 @@ Err part_open(Part **ret, Bucket *b, const PartMeta *meta, Why *why)
     p->meta.bytes = bytes ? bytes : meta->bytes;
     if (e != OK) {
         p->is_broken = true;
-        LOG_ERROR("metrics", "Part is damaged and left out of queries; run fsck", LF_C("part", key), LF_WHY(&own));
+        LOG_ERROR("metrics", "Part is damaged and left out of queries; run fsck", LF_C("part", key),
+                  LF_WHY(&own));
     }
     *ret = p;
     return OK;
@@ -150,12 +159,13 @@ static void quarantine(Part *p, u32 page, const char *what)
     p->bad_pages++;
     Metric *m = counter;
     if (!m)
-        counter = m = metric_counter("pharos_metrics_damaged_pages_total", "Pages of parts found damaged and left out of queries.", "");
+        counter = m = metric_counter("pharos_metrics_damaged_pages_total",
+                                     "Pages of parts found damaged and left out of queries.", "");
     metric_inc(m);
     char key[64];
     part_key(key, p->meta.tenant, p->meta.seq);
-    LOG_ERROR("metrics", "Page of a part is damaged and left out of queries; run fsck", LF_C("part", key), LF_INT("page", page),
-              LF_C("what", what));
+    LOG_ERROR("metrics", "Page of a part is damaged and left out of queries; run fsck", LF_C("part", key),
+              LF_INT("page", page), LF_C("what", what));
 }
 
 /* ---- cursors ---- */
@@ -166,7 +176,10 @@ void part_cursor_init(PartCursor *c, Part *p)
     arena_init(&c->arena, NULL, 0);
 }
 
-void part_cursor_done(PartCursor *c) { arena_done(&c->arena); }
+void part_cursor_done(PartCursor *c)
+{
+    arena_done(&c->arena);
+}
 
 /* Loads and verifies; false = damaged (and now known to be). */
 static bool page_load(PartCursor *c, u32 page, const PageEntry *e)
@@ -203,8 +216,14 @@ static bool page_load(PartCursor *c, u32 page, const PageEntry *e)
     return true;
 }
 
-static u32 block_sid(const PartCursor *c, u32 i) { return load_u32(c->at + 8 + (size_t)i * 8); }
-static u32 block_offset(const PartCursor *c, u32 i) { return load_u32(c->at + 12 + (size_t)i * 8); }
+static u32 block_sid(const PartCursor *c, u32 i)
+{
+    return load_u32(c->at + 8 + (size_t)i * 8);
+}
+static u32 block_offset(const PartCursor *c, u32 i)
+{
+    return load_u32(c->at + 12 + (size_t)i * 8);
+}
 
 static const i64 *column_get(PartCursor *c, u64 i, u32 *ret_n)
 {
@@ -422,15 +441,17 @@ Err part_verify(Part *p, u32 *ret_bad_pages, Why *why)
             samples_clear(&s);
             arena_reset(&scratch);
             u32 sid = block_sid(&c, i);
-            is_good = sid >= e.first_sid && sid <= e.last_sid && sid >= last && block_read(&c, i, INT64_MIN, INT64_MAX, &s) && s.len &&
-                      s.t[0] >= e.mint && s.t[s.len - 1] <= e.maxt;
+            is_good = sid >= e.first_sid && sid <= e.last_sid && sid >= last &&
+                      block_read(&c, i, INT64_MIN, INT64_MAX, &s) && s.len && s.t[0] >= e.mint &&
+                      s.t[s.len - 1] <= e.maxt;
             for (u32 k = 0; is_good && s.has_hist && k < s.len; k++)
                 is_good = hist_decode(s.h[k], &scratch) != NULL;
             last = sid;
         }
         if (!is_good && !bad++)
-            why_set(why, E_CORRUPT, "page %u (series %u to %u, bytes %llu to %llu) is damaged", page, e.first_sid, e.last_sid,
-                    (unsigned long long)e.offset, (unsigned long long)(e.offset + e.len));
+            why_set(why, E_CORRUPT, "page %u (series %u to %u, bytes %llu to %llu) is damaged", page,
+                    e.first_sid, e.last_sid, (unsigned long long)e.offset,
+                    (unsigned long long)(e.offset + e.len));
     }
     part_cursor_done(&c);
     arena_done(&scratch);

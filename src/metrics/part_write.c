@@ -33,7 +33,8 @@ typedef struct PartWriter {
 
 static void writer_init(PartWriter *w, PartSource *src, PartMeta *meta)
 {
-    *w = (PartWriter){.src = src, .meta = meta, .page_bytes = meta->level < 2 ? PAGE_BYTES_YOUNG : PAGE_BYTES};
+    *w =
+        (PartWriter){.src = src, .meta = meta, .page_bytes = meta->level < 2 ? PAGE_BYTES_YOUNG : PAGE_BYTES};
     buf_init(&w->out, PART_BUF_MAX);
     buf_init(&w->blocks, PART_BUF_MAX);
     buf_init(&w->column_bytes, PART_BUF_MAX);
@@ -210,7 +211,10 @@ static Err writer_body(void *arg, u8 *at, size_t cap, size_t *ret_n, Why *why)
     return OK;
 }
 
-void part_key(char out[64], u32 tenant, u64 seq) { snprintf(out, 64, "t%u/p%020llu", tenant, (unsigned long long)seq); }
+void part_key(char out[64], u32 tenant, u64 seq)
+{
+    snprintf(out, 64, "t%u/p%020llu", tenant, (unsigned long long)seq);
+}
 
 Err part_store(Bucket *b, PartSource *src, PartMeta *meta, Why *why)
 {

@@ -206,11 +206,13 @@ Err record_replay(MetricsEngine *e, const LogRecord *rec, Why *why)
     else if (rec->type == RECORD_META)
         replay_meta(t, &r);
     else
-        return why_set(why, E_CORRUPT, "a log record of the metrics engine has the unknown type %u", rec->type);
+        return why_set(why, E_CORRUPT, "a log record of the metrics engine has the unknown type %u",
+                       rec->type);
     if (r.bad)
         return why_set(why, E_CORRUPT, "a log record of the metrics engine does not follow its format");
     if (unknown)
-        LOG_WARN("metrics", "The log names series that it does not define; their samples were never acknowledged",
+        LOG_WARN("metrics",
+                 "The log names series that it does not define; their samples were never acknowledged",
                  LF_STR("tenant", name), LF_INT("items", unknown));
     return OK;
 }

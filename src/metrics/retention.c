@@ -19,10 +19,13 @@ void engine_clock_check(MetricsEngine *e)
                gap - e->clock_odd_gap_ms < -CLOCK_GAP_MAX_MS) {
         e->clock_odd_since_mono_ms = MAX(now, 1);
         e->clock_odd_gap_ms = gap;
-        LOG_ERROR("metrics", "The wall clock jumped: retention is paused until it agrees with the boot clock again, or for a day",
+        LOG_ERROR("metrics",
+                  "The wall clock jumped: retention is paused until it agrees with the boot clock again, or "
+                  "for a day",
                   LF_INT("jump_ms", off));
     } else if (now - e->clock_odd_since_mono_ms >= CLOCK_ACCEPT_MS) {
-        LOG_WARN("metrics", "The wall clock's jump a day ago is taken for true: retention goes on", LF_INT("jump_ms", off));
+        LOG_WARN("metrics", "The wall clock's jump a day ago is taken for true: retention goes on",
+                 LF_INT("jump_ms", off));
         e->clock_odd_since_mono_ms = 0;
         e->clock_gap_ms = gap;
     }

@@ -8,13 +8,13 @@
 
 typedef struct SampleVec {
     i64 *t;
-    f64 *v;  /* meaningless where h[i].at */
-    Str *h;  /* histogram blobs (borrowed), at NULL = float; allocated only when has_hist */
+    f64 *v; /* meaningless where h[i].at */
+    Str *h; /* histogram blobs (borrowed), at NULL = float; allocated only when has_hist */
     u32 len, cap;
     bool has_hist;
     Account *account; /* may be NULL */
     size_t charged;
-    bool over;        /* the account refused: samples are missing, give up with E_LIMIT */
+    bool over; /* the account refused: samples are missing, give up with E_LIMIT */
 } SampleVec;
 
 void samples_done(SampleVec *s);

@@ -126,8 +126,9 @@ static Err hists_of(Cursor *c, MemSpan span, const Histogram *const **ret, Why *
     for (u32 i = 0; out && i < span.len; i++) {
         out[i] = h[i].at ? hist_decode(h[i], &c->batch) : NULL;
         if (h[i].at && !out[i])
-            return arena_over(&c->batch) ? why_set(why, E_LIMIT, "the query's histograms need more memory than its limit")
-                                         : why_set(why, E_CORRUPT, "a stored histogram does not follow its format; run fsck");
+            return arena_over(&c->batch)
+                       ? why_set(why, E_LIMIT, "the query's histograms need more memory than its limit")
+                       : why_set(why, E_CORRUPT, "a stored histogram does not follow its format; run fsck");
     }
     if (!out || arena_over(&c->batch))
         return why_set(why, E_LIMIT, "the query's histograms need more memory than its limit");
@@ -164,7 +165,9 @@ static Err cursor_next(SeriesCursor *sc, SeriesView *ret, u32 max, u32 *ret_n, W
         samples_clear(&c->samples);
         read_tables(c, ids, tried);
         u32 i = 0;
-        for (; i < tried && c->samples.len < BATCH_SAMPLES && (!c->hints.limit || c->given + n < c->hints.limit); i++) {
+        for (; i < tried && c->samples.len < BATCH_SAMPLES &&
+               (!c->hints.limit || c->given + n < c->hints.limit);
+             i++) {
             u32 from = c->samples.len;
             read_series(c, ids[i], c->spans[i]);
             if (c->samples.len == from)
@@ -215,8 +218,8 @@ static Err cursor_init(Cursor *c, Matchers m, Why *why)
     return OK;
 }
 
-Err engine_select(PromSource *ps, Str tenant, Matchers m, const SelectHints *h, Arena *arena, Cancel *cancel, SeriesCursor **ret,
-                  Why *why)
+Err engine_select(PromSource *ps, Str tenant, Matchers m, const SelectHints *h, Arena *arena, Cancel *cancel,
+                  SeriesCursor **ret, Why *why)
 {
     MetricsEngine *e = (MetricsEngine *)((char *)ps - offsetof(MetricsEngine, source));
     Cursor *c = mem_new(Cursor);
@@ -238,7 +241,8 @@ Err engine_select(PromSource *ps, Str tenant, Matchers m, const SelectHints *h, 
 
 /* ---- names and values ---- */
 
-static Err live_series(Snapshot *s, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena, SidList *ret, Why *why)
+static Err live_series(Snapshot *s, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
+                       SidList *ret, Why *why)
 {
     *ret = (SidList){0};
     if (!s->t)
@@ -248,7 +252,10 @@ static Err live_series(Snapshot *s, const Matchers *sets, u32 sets_len, i64 mint
     return OK;
 }
 
-static int str_order(const void *a, const void *b) { return str_cmp(*(const Str *)a, *(const Str *)b); }
+static int str_order(const void *a, const void *b)
+{
+    return str_cmp(*(const Str *)a, *(const Str *)b);
+}
 
 /* ids of names or pairs, marked once each, to sorted strings. */
 static void report(Str *all, u32 n, PromStrFn fn, void *arg)
@@ -259,8 +266,8 @@ static void report(Str *all, u32 n, PromStrFn fn, void *arg)
             return;
 }
 
-Err engine_label_names(PromSource *ps, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
-                       PromStrFn fn, void *arg, Why *why)
+Err engine_label_names(PromSource *ps, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt,
+                       Arena *arena, PromStrFn fn, void *arg, Why *why)
 {
     MetricsEngine *e = (MetricsEngine *)((char *)ps - offsetof(MetricsEngine, source));
     Snapshot s;
@@ -290,8 +297,8 @@ Err engine_label_names(PromSource *ps, Str tenant, const Matchers *sets, u32 set
     return err;
 }
 
-Err engine_label_values(PromSource *ps, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
-                        PromStrFn fn, void *arg, Why *why)
+Err engine_label_values(PromSource *ps, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint,
+                        i64 maxt, Arena *arena, PromStrFn fn, void *arg, Why *why)
 {
     MetricsEngine *e = (MetricsEngine *)((char *)ps - offsetof(MetricsEngine, source));
     Snapshot s;

@@ -24,9 +24,15 @@ static void dir_done(Directory *d)
     *d = (Directory){0};
 }
 
-void seg_init(SegArray *s, u32 elem_bytes) { *s = (SegArray){.elem_bytes = elem_bytes}; }
+void seg_init(SegArray *s, u32 elem_bytes)
+{
+    *s = (SegArray){.elem_bytes = elem_bytes};
+}
 
-void seg_done(SegArray *s) { dir_done(&s->dir); }
+void seg_done(SegArray *s)
+{
+    dir_done(&s->dir);
+}
 
 void seg_grow(SegArray *s, u32 len)
 {
@@ -35,9 +41,15 @@ void seg_grow(SegArray *s, u32 len)
         dir_push(&s->dir, mem_zalloc((size_t)SEG_SIZE * s->elem_bytes));
 }
 
-void slab_init(Slab *s) { *s = (Slab){.used = SLAB_CHUNK_UNITS}; }
+void slab_init(Slab *s)
+{
+    *s = (Slab){.used = SLAB_CHUNK_UNITS};
+}
 
-void slab_done(Slab *s) { dir_done(&s->dir); }
+void slab_done(Slab *s)
+{
+    dir_done(&s->dir);
+}
 
 /* Unit 0 of chunk 0 is never handed out, so that a reference is never 0. */
 u32 slab_alloc(Slab *s, u32 units, u32 **ret)

@@ -8,10 +8,9 @@
 #include "base/base.h"
 #include <stdatomic.h>
 
-
 #define SEG_SHIFT 16
-#define SEG_SIZE (1u << SEG_SHIFT)
-#define SEG_MAX (1u << 28) /* elements */
+#define SEG_SIZE  (1u << SEG_SHIFT)
+#define SEG_MAX   (1u << 28) /* elements */
 
 /* The directory grows by leaving the old one in place for those who still look through it. */
 #define DIR_GENERATIONS 5 /* 1, 8, 64, 512, 4096 entries */
@@ -37,11 +36,14 @@ static inline void *seg_at(const SegArray *s, u32 i)
 {
     return (u8 *)dir_get(&s->dir, i >> SEG_SHIFT) + (size_t)(i & (SEG_SIZE - 1)) * s->elem_bytes;
 }
-static inline bool seg_has(const SegArray *s, u32 i) { return (i >> SEG_SHIFT) < s->dir.len; }
+static inline bool seg_has(const SegArray *s, u32 i)
+{
+    return (i >> SEG_SHIFT) < s->dir.len;
+}
 
-#define SLAB_SHIFT 18
+#define SLAB_SHIFT       18
 #define SLAB_CHUNK_UNITS (1u << SLAB_SHIFT) /* 1 MiB */
-#define SLAB_CHUNKS_MAX 4096u
+#define SLAB_CHUNKS_MAX  4096u
 
 typedef struct Slab {
     Directory dir;

@@ -9,40 +9,59 @@ static Mutex speaking_lock = {PTHREAD_MUTEX_INITIALIZER, (LockRank)(RANK_ENGINE 
 void engine_metrics_init(MetricsEngine *e)
 {
     EngineMetrics *m = &e->m;
-    m->head_series = metric_gauge("prometheus_tsdb_head_series", "Series with samples in the last one to two hours.", "");
-    m->appended_float = metric_counter("prometheus_tsdb_head_samples_appended_total", "Samples stored.", "type=\"float\"");
-    m->appended_hist = metric_counter("prometheus_tsdb_head_samples_appended_total", "Samples stored.", "type=\"histogram\"");
-    m->out_of_order = metric_counter("prometheus_tsdb_out_of_order_samples_total",
-                                     "Samples accepted although a newer one of their series was there.", "type=\"float\"");
-    m->out_of_bound =
-        metric_counter("prometheus_tsdb_out_of_bound_samples_total", "Samples refused because they were too old.", "type=\"float\"");
-    m->too_old = metric_counter("prometheus_tsdb_too_old_samples_total", "Samples refused because they were too old.", "type=\"float\"");
+    m->head_series =
+        metric_gauge("prometheus_tsdb_head_series", "Series with samples in the last one to two hours.", "");
+    m->appended_float =
+        metric_counter("prometheus_tsdb_head_samples_appended_total", "Samples stored.", "type=\"float\"");
+    m->appended_hist = metric_counter("prometheus_tsdb_head_samples_appended_total", "Samples stored.",
+                                      "type=\"histogram\"");
+    m->out_of_order =
+        metric_counter("prometheus_tsdb_out_of_order_samples_total",
+                       "Samples accepted although a newer one of their series was there.", "type=\"float\"");
+    m->out_of_bound = metric_counter("prometheus_tsdb_out_of_bound_samples_total",
+                                     "Samples refused because they were too old.", "type=\"float\"");
+    m->too_old = metric_counter("prometheus_tsdb_too_old_samples_total",
+                                "Samples refused because they were too old.", "type=\"float\"");
     m->conflicts = metric_counter("pharos_metrics_conflicting_samples_total",
                                   "Samples refused because another value was stored for their time.", "");
-    m->fsync = metric_histogram("prometheus_tsdb_wal_fsync_duration_seconds", "Time from handing a batch to the log to its answer.", "",
+    m->fsync = metric_histogram("prometheus_tsdb_wal_fsync_duration_seconds",
+                                "Time from handing a batch to the log to its answer.", "",
                                 metric_latency_bounds, COUNT_OF(metric_latency_bounds));
     m->compactions = metric_counter("prometheus_tsdb_compactions_total", "Merges of parts done.", "");
-    m->compactions_failed = metric_counter("prometheus_tsdb_compactions_failed_total", "Merges of parts that failed.", "");
+    m->compactions_failed =
+        metric_counter("prometheus_tsdb_compactions_failed_total", "Merges of parts that failed.", "");
     m->blocks_bytes = metric_gauge("prometheus_tsdb_storage_blocks_bytes", "Bytes of all parts.", "");
-    m->lowest = metric_gauge("prometheus_tsdb_lowest_timestamp", "Oldest stored sample, in milliseconds; 0 when there is none.", "");
+    m->lowest = metric_gauge("prometheus_tsdb_lowest_timestamp",
+                             "Oldest stored sample, in milliseconds; 0 when there is none.", "");
     m->parts = metric_gauge("prometheus_tsdb_blocks_loaded", "Parts in use.", "");
-    m->written_bytes = metric_counter("pharos_metrics_part_bytes_written_total",
-                                      "Bytes of parts written by flushes and merges: write amplification's numerator.", "");
-    m->flushed_bytes = metric_counter("pharos_metrics_flushed_bytes_total",
-                                       "Bytes of parts written by flushes alone: write amplification's denominator.", "");
+    m->written_bytes =
+        metric_counter("pharos_metrics_part_bytes_written_total",
+                       "Bytes of parts written by flushes and merges: write amplification's numerator.", "");
+    m->flushed_bytes =
+        metric_counter("pharos_metrics_flushed_bytes_total",
+                       "Bytes of parts written by flushes alone: write amplification's denominator.", "");
     m->flushes = metric_counter("pharos_metrics_flushes_total", "Flushes of the memtable done.", "");
-    m->flush_failures = metric_counter("pharos_metrics_flush_failures_total", "Flushes of the memtable that failed.", "");
-    m->flush_seconds = metric_histogram("pharos_metrics_flush_duration_seconds", "Time a flush of the memtable took.", "",
-                                        metric_latency_bounds, COUNT_OF(metric_latency_bounds));
-    m->memtable_bytes = metric_gauge("pharos_metrics_memtable_bytes", "Memory of samples not yet in parts.", "");
+    m->flush_failures =
+        metric_counter("pharos_metrics_flush_failures_total", "Flushes of the memtable that failed.", "");
+    m->flush_seconds =
+        metric_histogram("pharos_metrics_flush_duration_seconds", "Time a flush of the memtable took.", "",
+                         metric_latency_bounds, COUNT_OF(metric_latency_bounds));
+    m->memtable_bytes =
+        metric_gauge("pharos_metrics_memtable_bytes", "Memory of samples not yet in parts.", "");
     m->retention_paused = metric_gauge("pharos_metrics_retention_paused",
                                        "1 while retention is paused because the wall clock jumped.", "");
-    m->log_bytes = metric_gauge("prometheus_tsdb_wal_storage_size_bytes", "Bytes of the write-ahead log.", "");
-    m->catalogue_bytes = metric_gauge("pharos_metrics_catalogue_bytes", "Memory of the series catalogue.", "");
-    m->retention_deletions = metric_counter("prometheus_tsdb_time_retentions_total", "Parts deleted by retention.", "");
-    m->exemplars = metric_counter("prometheus_tsdb_exemplar_exemplars_appended_total", "Exemplars stored.", "");
-    m->replay_seconds = metric_gauge("prometheus_tsdb_data_replay_duration_seconds", "Time the last replay of the log took.", "");
-    m->read_only = metric_gauge("pharos_metrics_read_only", "1 while nothing can be written: the disk is full or has failed.", "");
+    m->log_bytes =
+        metric_gauge("prometheus_tsdb_wal_storage_size_bytes", "Bytes of the write-ahead log.", "");
+    m->catalogue_bytes =
+        metric_gauge("pharos_metrics_catalogue_bytes", "Memory of the series catalogue.", "");
+    m->retention_deletions =
+        metric_counter("prometheus_tsdb_time_retentions_total", "Parts deleted by retention.", "");
+    m->exemplars =
+        metric_counter("prometheus_tsdb_exemplar_exemplars_appended_total", "Exemplars stored.", "");
+    m->replay_seconds = metric_gauge("prometheus_tsdb_data_replay_duration_seconds",
+                                     "Time the last replay of the log took.", "");
+    m->read_only = metric_gauge("pharos_metrics_read_only",
+                                "1 while nothing can be written: the disk is full or has failed.", "");
     static _Atomic bool is_registered;
     if (!atomic_exchange(&is_registered, true))
         metric_on_render(render, NULL);
@@ -189,7 +208,11 @@ static void top_pairs(Catalogue *c, u32 n, TopFn fn, void *arg)
     Tops top = {0};
     Arena a;
     arena_init(&a, NULL, 0);
-    VEC(struct { u64 value; u32 pair; }) best = {0};
+    VEC(struct {
+        u64 value;
+        u32 pair;
+    })
+    best = {0};
     for (u32 p = 1; p <= c->pairs_len; p++) {
         u64 v = catalogue_postings_len(c, p);
         if (best.len == n && best.at[n - 1].value >= v)

@@ -147,7 +147,10 @@ static inline u64 bits_get(BitReader *r, u32 n)
     return n < 64 ? v & (((u64)1 << n) - 1) : v;
 }
 
-static inline u32 bits_width(u64 v) { return v ? 64 - (u32)__builtin_clzll(v) : 0; }
+static inline u32 bits_width(u64 v)
+{
+    return v ? 64 - (u32)__builtin_clzll(v) : 0;
+}
 
 /* ---- values ---- */
 
@@ -286,8 +289,8 @@ static bool decimal_decode(Reader *r, u8 head, f64 *v, u32 n)
 {
     u32 mode = head >> 2 & 3, k = head >> 4, width = rd_u8(r);
     u64 patches_len = rd_varint(r);
-    if (k > DECIMAL_EXP_MAX || mode > DECIMAL_DELTA2 || width > 64 || patches_len > n || (mode == DECIMAL_DELTA && n < 2) ||
-        (mode == DECIMAL_DELTA2 && n < 3))
+    if (k > DECIMAL_EXP_MAX || mode > DECIMAL_DELTA2 || width > 64 || patches_len > n ||
+        (mode == DECIMAL_DELTA && n < 2) || (mode == DECIMAL_DELTA2 && n < 3))
         return false;
     u64 first = 0, delta = 0;
     if (mode != DECIMAL_DIRECT)
@@ -427,8 +430,10 @@ bool values_decode(Reader *r, f64 *v, u32 n)
             v[i] = c;
         return !r->bad;
     }
-    case VALUES_DECIMAL: return decimal_decode(r, head, v, n);
-    case VALUES_XOR: return xor_decode(r, v, n);
+    case VALUES_DECIMAL:
+        return decimal_decode(r, head, v, n);
+    case VALUES_XOR:
+        return xor_decode(r, v, n);
     default: {
         const u8 *p = rd_bytes(r, 8 * (size_t)n);
         if (p)
@@ -443,7 +448,10 @@ bool values_decode(Reader *r, f64 *v, u32 n)
 enum { HIST_F_INT = 1, HIST_F_PACKED = 2, HIST_HINT_SHIFT = 2 };
 #define HIST_BUCKETS_MAX (1u << 20)
 
-static bool is_count(f64 v) { return v >= 0 && v <= DECIMAL_INT_MAX && f64_bits((f64)(u64)v) == f64_bits(v); }
+static bool is_count(f64 v)
+{
+    return v >= 0 && v <= DECIMAL_INT_MAX && f64_bits((f64)(u64)v) == f64_bits(v);
+}
 
 static bool are_counts(const f64 *v, u32 n)
 {
@@ -479,8 +487,10 @@ static void buckets_encode(Buf *out, const f64 *v, u32 n, bool packed)
 /* flags: bit 0 integer, bit 1 counts as varints, bits 2-3 the reset hint. */
 void hist_encode(Buf *out, const Histogram *h)
 {
-    bool packed = is_count(h->count) && is_count(h->zero_count) && are_counts(h->pos, h->pos_len) && are_counts(h->neg, h->neg_len);
-    wr_u8(out, (u8)((h->is_int ? HIST_F_INT : 0) | (packed ? HIST_F_PACKED : 0) | (h->hint & 3) << HIST_HINT_SHIFT));
+    bool packed = is_count(h->count) && is_count(h->zero_count) && are_counts(h->pos, h->pos_len) &&
+                  are_counts(h->neg, h->neg_len);
+    wr_u8(out, (u8)((h->is_int ? HIST_F_INT : 0) | (packed ? HIST_F_PACKED : 0) |
+                    (h->hint & 3) << HIST_HINT_SHIFT));
     wr_zigzag(out, h->schema);
     wr_u64(out, f64_bits(h->sum));
     wr_u64(out, f64_bits(h->zero_threshold));

@@ -4,8 +4,14 @@
 
 #define VERSION_MAGIC "PHMET\0\0\0"
 
-void segment_key(char out[64], u32 tenant, u64 seq) { snprintf(out, 64, "t%u/c%020llu", tenant, (unsigned long long)seq); }
-void side_key(char out[64], u32 tenant, u64 seq) { snprintf(out, 64, "t%u/s%020llu", tenant, (unsigned long long)seq); }
+void segment_key(char out[64], u32 tenant, u64 seq)
+{
+    snprintf(out, 64, "t%u/c%020llu", tenant, (unsigned long long)seq);
+}
+void side_key(char out[64], u32 tenant, u64 seq)
+{
+    snprintf(out, 64, "t%u/s%020llu", tenant, (unsigned long long)seq);
+}
 
 bool tomb_has(const Tomb *t, u32 sid)
 {
@@ -87,7 +93,8 @@ void version_collect_tombs(Version *v)
     for (size_t i = 0; i < v->tombs.len; i++) {
         Tomb *t = v->tombs.at[i];
         bool is_needed = false;
-        const TenantVersion *tv = t->tenant && t->tenant <= v->tenants.len ? &v->tenants.at[t->tenant - 1] : NULL;
+        const TenantVersion *tv =
+            t->tenant && t->tenant <= v->tenants.len ? &v->tenants.at[t->tenant - 1] : NULL;
         for (size_t k = 0; tv && k < tv->parts.len; k++)
             is_needed |= tv->parts.at[k]->meta.tomb_seen < t->id;
         if (is_needed)
@@ -176,8 +183,15 @@ static void tenant_decode(Reader *r, Version *v, PartMetas *parts)
     TenantVersion t = {.id = (u32)v->tenants.len + 1};
     Str name = rd_str(r, 4096);
     for (u64 n = rd_varint(r); n && !r->bad; n--) {
-        PartMeta m = {.tenant = t.id, .seq = rd_varint(r), .level = (u32)rd_varint(r), .mint = rd_zigzag(r), .maxt = rd_zigzag(r),
-                      .bytes = rd_varint(r), .samples = rd_varint(r), .series = (u32)rd_varint(r), .tomb_seen = rd_varint(r)};
+        PartMeta m = {.tenant = t.id,
+                      .seq = rd_varint(r),
+                      .level = (u32)rd_varint(r),
+                      .mint = rd_zigzag(r),
+                      .maxt = rd_zigzag(r),
+                      .bytes = rd_varint(r),
+                      .samples = rd_varint(r),
+                      .series = (u32)rd_varint(r),
+                      .tomb_seen = rd_varint(r)};
         if (!r->bad)
             vec_push(parts, m);
     }

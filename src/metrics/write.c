@@ -104,7 +104,10 @@ void shard_rotate(TenantShard *ts)
     ts->active_cap[0] = ts->active_len[0] = ts->active_both = 0;
 }
 
-u32 shard_active(const TenantShard *ts) { return ts->active_len[0] + ts->active_len[1] - ts->active_both; }
+u32 shard_active(const TenantShard *ts)
+{
+    return ts->active_len[0] + ts->active_len[1] - ts->active_both;
+}
 
 void tenant_saw(MetricsEngine *e, Tenant *t, i64 mint, i64 maxt)
 {
@@ -152,7 +155,10 @@ static void reject(Writer *w, u64 *counter, u64 n, Err err, const Why *why)
     }
 }
 
-static u64 item_points(const SeriesItem *it) { return (u64)it->samples_len + it->hists_len; }
+static u64 item_points(const SeriesItem *it)
+{
+    return (u64)it->samples_len + it->hists_len;
+}
 
 static void why_sample(Why *why, Err e, Labels l, i64 t, const char *what)
 {
@@ -170,7 +176,8 @@ static void record_send(Writer *w)
         return;
     Shard *sh = w->sh;
     Pending *p = mem_new(Pending);
-    *p = (Pending){.sh = sh, .gen = sh->gen, .wait = w->wait, .defs = w->defined.at, .defs_len = (u32)w->defined.len};
+    *p = (Pending){
+        .sh = sh, .gen = sh->gen, .wait = w->wait, .defs = w->defined.at, .defs_len = (u32)w->defined.len};
     memset(&w->defined, 0, sizeof w->defined);
     buf_init(&p->bytes, RECORD_BUF_MAX);
     buf_reserve(&p->bytes, w->defs.len + w->items.len + w->t->name.len + 32);
@@ -277,7 +284,8 @@ static bool is_too_old(Writer *w, const SeriesItem *it, i64 t)
     if (t >= w->oldest)
         return false;
     Why why;
-    why_sample(&why, E_TOO_OLD, it->labels, t, "sample is too old: before the out-of-order window or retention");
+    why_sample(&why, E_TOO_OLD, it->labels, t,
+               "sample is too old: before the out-of-order window or retention");
     reject(w, &w->ret->rejected_old, 1, E_TOO_OLD, &why);
     return true;
 }
@@ -341,7 +349,9 @@ static u32 hists_write(Writer *w, const SeriesItem *it, u32 local, Buf *out, boo
 static u32 exemplars_write(Writer *w, const SeriesItem *it, u32 sid, Buf *out)
 {
     u32 n = 0;
-    i64 fallback = it->samples_len ? it->samples[it->samples_len - 1].t : it->hists_len ? it->hist_t[it->hists_len - 1] : 0;
+    i64 fallback = it->samples_len ? it->samples[it->samples_len - 1].t
+                   : it->hists_len ? it->hist_t[it->hists_len - 1]
+                                   : 0;
     mutex_lock(&w->t->side_lock);
     for (u32 i = 0; i < it->exemplars_len; i++) {
         const Exemplar *x = &it->exemplars[i];
@@ -525,14 +535,18 @@ static Err gate(MetricsEngine *e, const SampleBatch *b, Why *why)
     if (e->is_closing)
         return why_set(why, E_UNAVAILABLE, "the metrics store is shutting down");
     if (e->failed != OK)
-        return why_set(why, E_IO, "the metrics store takes no writes since a disk error; restart it to recover from the log");
+        return why_set(
+            why, E_IO,
+            "the metrics store takes no writes since a disk error; restart it to recover from the log");
     if (b->tenant.len > 256)
         return why_set(why, E_INVALID, "tenant name is longer than 256 bytes");
     u64 used = e->mem_bytes + e->frozen_bytes;
     if (used > e->c.memtable_bytes_max) {
         engine_wake(e, true, false);
-        return why_set(why, E_BUSY, "the memtable holds %llu bytes, its limit is %llu: try again when the flush is through",
-                       (unsigned long long)used, (unsigned long long)e->c.memtable_bytes_max);
+        return why_set(
+            why, E_BUSY,
+            "the memtable holds %llu bytes, its limit is %llu: try again when the flush is through",
+            (unsigned long long)used, (unsigned long long)e->c.memtable_bytes_max);
     }
     if (e->account) {
         size_t guess = (size_t)b->series_len * 64;
