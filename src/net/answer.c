@@ -397,10 +397,12 @@ void answer_finish(Req *r)
     else if (!r->is_ended)
         http_end(&r->pub);
     gzip_stop(r);
+    mutex_lock(&r->mutex);
     if (buf_over(&r->out)) {
         r->keep_alive = false; /* cut off rather than framed wrongly */
         r->gone = true;
     }
+    mutex_unlock(&r->mutex);
     f64 seconds = (f64)(clock_mono_ns(r->server->clock) - r->start_ns) / 1e9;
     route_count(r->route ? r->route : &r->server->routes.unmatched, r->status, seconds, r->body_bytes);
 }

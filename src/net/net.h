@@ -15,7 +15,8 @@
 
 /* ---- URLs (url.c) ---- */
 typedef struct Url {
-    Str scheme, userinfo, host, path, query, fragment; /* host without brackets; path "" or starting with / */
+    Str scheme, userinfo, host, path, query, fragment; /* host without brackets; path "" or starting with /;
+                                                        * userinfo, query, fragment: at NULL when absent */
     u16 port;                                          /* the scheme's default when absent */
     bool has_port;
 } Url;

@@ -77,8 +77,10 @@ Err url_parse(Str text, Url *ret, Why *why)
     TRY(parse_host(authority, &u, why));
     if (str_empty(u.host) && u.port)
         return why_set(why, E_PARSE, "URL: the host is missing");
-    str_cut(rest, '#', &rest, &u.fragment);
-    str_cut(rest, '?', &u.path, &u.query);
+    if (!str_cut(rest, '#', &rest, &u.fragment))
+        u.fragment = (Str){0};
+    if (!str_cut(rest, '?', &u.path, &u.query))
+        u.query = (Str){0};
     if (!str_is_utf8(u.path) || str_find_char(u.path, ' ') != SIZE_MAX)
         return why_set(why, E_PARSE, "URL: the path must be UTF-8 without spaces (write %%20)");
     *ret = u;

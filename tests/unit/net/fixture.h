@@ -16,6 +16,8 @@ typedef struct Fixture {
     pthread_t thread;
     u16 port;
     Authenticator *auth;
+    const HttpRoute *more; /* routes besides the usual ones */
+    u32 more_len;
     _Atomic int started, finished, canceled;
     _Atomic bool let_go;
 } Fixture;
@@ -149,6 +151,7 @@ static inline void fixture_start(Fixture *f, HttpServerConfig c)
         {.methods = "GET", .path = "/big", .handler = h_big, .run = RUN_QUERY},
     };
     http_server_route(f->server, routes, COUNT_OF(routes));
+    http_server_route(f->server, f->more, f->more_len);
     http_server_start(f->server);
     Str address = http_server_address(f->server);
     u64 port = 0;
