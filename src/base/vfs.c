@@ -243,23 +243,39 @@ Vfs *vfs_os(void)
 
 /* ---- helpers over any Vfs ---- */
 
+static void dir_of(const char *path, char dir[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? MIN((size_t)(slash - path), (size_t)PATH_MAX - 1) : 1;
+    memcpy(dir, slash ? path : ".", n);
+    dir[n] = 0;
+    if (slash == path)
+        strcpy(dir, "/");
+}
+
 Err vfs_mkdirs(Vfs *v, const char *path, Why *why)
 {
-    char part[PATH_MAX];
+    char part[PATH_MAX], parent[PATH_MAX];
     size_t n = strlen(path);
     if (n >= sizeof part)
         return why_set(why, E_INVALID, "path too long: %.100s...", path);
     memcpy(part, path, n + 1);
-    for (size_t i = 1; i < n; i++) {
-        if (part[i] != '/')
+    for (size_t i = 1; i <= n; i++) {
+        if (i < n && part[i] != '/')
             continue;
         part[i] = 0;
         VfsStat st;
-        if (v->stat(v, part, &st, NULL) != OK)
+        bool is_new = v->stat(v, part, &st, NULL) != OK;
+        if (is_new)
             TRY(v->mkdir(v, part, why));
-        part[i] = '/';
+        /* One that was there may come from a process that died before this: but it may also be none of our business. */
+        dir_of(part, parent);
+        Err e = v->sync_dir(v, parent, why);
+        if (e != OK && (is_new || e != E_FORBIDDEN))
+            return e;
+        part[i] = path[i];
     }
-    return v->mkdir(v, path, why);
+    return OK;
 }
 
 Err vfs_read_file(Vfs *v, const char *path, size_t max, Buf *out, Why *why)
@@ -279,16 +295,6 @@ Err vfs_read_file(Vfs *v, const char *path, size_t max, Buf *out, Why *why)
     }
     v->close(f);
     return e;
-}
-
-static void dir_of(const char *path, char dir[PATH_MAX])
-{
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? MIN((size_t)(slash - path), (size_t)PATH_MAX - 1) : 1;
-    memcpy(dir, slash ? path : ".", n);
-    dir[n] = 0;
-    if (slash == path)
-        strcpy(dir, "/");
 }
 
 Err vfs_write_file(Vfs *v, const char *path, Str bytes, Why *why)

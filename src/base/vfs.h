@@ -60,7 +60,7 @@ struct Vfs {
 Vfs *vfs_os(void);
 
 /* Helpers over any Vfs. */
-Err vfs_mkdirs(Vfs *v, const char *path, Why *why);
+Err vfs_mkdirs(Vfs *v, const char *path, Why *why); /* durable: each one's parent is synced */
 Err vfs_read_file(Vfs *v, const char *path, size_t max, Buf *out,
                   Why *why); /* appends to out; E_TOO_LARGE past max */
 /* Atomic replace: path.tmp, write, sync, rename, sync directory. */

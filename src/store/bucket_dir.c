@@ -102,16 +102,9 @@ Err bucket_open_dir(Bucket **ret, Vfs *vfs, const char *dir, Why *why)
     if (!len || len > PATH_MAX - KEY_MAX - 64)
         return why_set(why, E_INVALID, "the bucket's path has %zu bytes: too %s", len,
                        len ? "long" : "short");
-    char tmp[PATH_MAX], parent[PATH_MAX];
+    char tmp[PATH_MAX];
     snprintf(tmp, sizeof tmp, "%s/.tmp", dir);
     TRY(vfs_mkdirs(vfs, tmp, why));
-    TRY(vfs->sync_dir(vfs, dir, why));
-    snprintf(parent, sizeof parent, "%s", dir);
-    char *slash = strrchr(parent, '/');
-    if (slash && slash != parent) {
-        *slash = 0;
-        TRY(vfs->sync_dir(vfs, parent, why));
-    }
     Bucket *b = mem_new(Bucket);
     b->vfs = vfs;
     b->dir = mem_strdup(str_of(dir, len));

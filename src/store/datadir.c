@@ -135,10 +135,10 @@ Err datadir_open(DataDir **ret, Vfs *vfs, const char *path, Why *why)
         e = why_set(why, E_CONFLICT, "%s is a file, not a directory", d->path);
     else if (e == OK)
         e = vfs->list(vfs, d->path, take_entry, &n, why);
-    else if (e == E_NOT_FOUND)
-        e = vfs_mkdirs(vfs, d->path, why);
     if (e == OK && n.strangers && !n.is_ours)
         e = refuse(d->path, &n, why);
+    if (e == OK || e == E_NOT_FOUND)
+        e = vfs_mkdirs(vfs, d->path, why);
     if (e == OK)
         e = take_lock(d, why);
     if (e == OK)

@@ -521,18 +521,6 @@ static void free_log(ILog *l)
     mem_free(l);
 }
 
-static Err make_dir(Vfs *v, const char *dir, Why *why)
-{
-    char parent[PATH_MAX];
-    snprintf(parent, sizeof parent, "%s", dir);
-    char *slash = strrchr(parent, '/');
-    TRY(vfs_mkdirs(v, dir, why));
-    if (!slash || slash == parent)
-        return OK;
-    *slash = 0;
-    return v->sync_dir(v, parent, why);
-}
-
 Err ilog_open(ILog **ret, const ILogConfig *c, Why *why)
 {
     register_metrics();
@@ -556,7 +544,7 @@ Err ilog_open(ILog **ret, const ILogConfig *c, Why *why)
     cond_init(&l->room);
     cond_init(&l->copied);
 
-    Err e = make_dir(c->vfs, l->dir, why);
+    Err e = vfs_mkdirs(c->vfs, l->dir, why);
     if (e == OK)
         e = ilog_segments_load(l, why);
     if (e == OK && (e = ilog_ballast_make(l, why)) == E_NOSPACE) {

@@ -735,12 +735,6 @@ static Err start(Outbox *o, Why *why)
     Vfs *v = o->vfs;
     char path[PATH_MAX];
     TRY(vfs_mkdirs(v, o->dir, why));
-    snprintf(path, sizeof path, "%s", o->dir);
-    char *slash = strrchr(path, '/');
-    if (slash && slash != path) {
-        *slash = 0;
-        TRY(v->sync_dir(v, path, why));
-    }
     Generations g = {0};
     Err e = v->list(v, o->dir, take_name, &g, why);
     for (size_t i = 0; i < g.all.len; i++)

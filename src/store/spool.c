@@ -596,14 +596,7 @@ static Err load_segment(Spool *s, u64 first, u64 next, bool is_last, Why *why)
 static Err start(Spool *s, Why *why)
 {
     Vfs *v = s->c.vfs;
-    char parent[PATH_MAX];
     TRY(vfs_mkdirs(v, s->dir, why));
-    snprintf(parent, sizeof parent, "%s", s->dir);
-    char *slash = strrchr(parent, '/');
-    if (slash && slash != parent) {
-        *slash = 0;
-        TRY(v->sync_dir(v, parent, why));
-    }
     TRY(load_cursors(s, why));
     Names n = {0};
     Err e = v->list(v, s->dir, take_name, &n, why);
