@@ -71,6 +71,8 @@ Err tmpl_exec(TmplSet *s, Str name, Tv data, const TmplRun *run, Arena *arena, B
 Err tmpl_exec_text(TmplSet *s, Str text, Tv data, const TmplRun *run, Arena *arena, Buf *out, Why *why);
 /* The same under a name that messages show. */
 Err tmpl_exec_named(TmplSet *s, Str name, Str text, Tv data, const TmplRun *run, Arena *arena, Buf *out, Why *why);
+/* Only whether it parses; arena is for its tree. */
+Err tmpl_check(TmplSet *s, Str name, Str text, Arena *arena, Why *why);
 Arena *tmpl_arena(TmplExec *x);
 void *tmpl_host(TmplExec *x);
 void tv_print(Buf *out, Tv v);     /* as Go's fmt %v */

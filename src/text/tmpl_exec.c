@@ -111,7 +111,7 @@ static void exec_fail(TmplExec *x, const TNode *n, Err e, const char *fmt, ...)
     }
     Str at = n ? n->source : S("");
     bool cut = at.len > 20;
-    x->err = why_at(x->why, e, line, col + 1, "template: %.*s:%u:%u: executing \"%.*s\" at <%.*s%s>: %s",
+    x->err = why_at(x->why, e == E_PARSE ? E_EXEC : e, line, col + 1, "template: %.*s:%u:%u: executing \"%.*s\" at <%.*s%s>: %s",
                     (int)MIN(x->tmpl->name.len, 100), x->tmpl->name.at, line, col,
                     (int)MIN(x->tmpl->name.len, 100), x->tmpl->name.at,
                     cut ? (int)str_rune_prefix(at, 20) : (int)at.len, at.at, cut ? "..." : "", sentence);
@@ -709,4 +709,12 @@ Err tmpl_exec_named(TmplSet *s, Str name, Str text, Tv data, const TmplRun *run,
 Err tmpl_exec_text(TmplSet *s, Str text, Tv data, const TmplRun *run, Arena *arena, Buf *out, Why *why)
 {
     return tmpl_exec_named(s, S(""), text, data, run, arena, out, why);
+}
+
+Err tmpl_check(TmplSet *s, Str name, Str text, Arena *arena, Why *why)
+{
+    TmplSet once = {.arena = arena, .parent = s};
+    Err e = tmpl_parse_into(&once, name, text, why);
+    strmap_done(&once.templates);
+    return e;
 }

@@ -1,0 +1,106 @@
+/* rules_internal: what rules.c, rule_eval.c, rule_state.c and rule_api.c share. */
+#pragma once
+#include "rules/rules.h"
+#include "store/store.h"
+
+typedef enum AlertState { ALERT_INACTIVE, ALERT_PENDING, ALERT_FIRING } AlertState;
+const char *alert_state_name(AlertState s);
+
+/* One element of an alerting rule's result. Owned by its rule; label sets are one heap block each. */
+typedef struct ActiveAlert {
+    Labels labels, annotations;
+    u64 hash;
+    AlertState state;
+    f64 value;
+    i64 active_ms, fired_ms, resolved_ms, sent_ms, valid_ms, keep_since_ms; /* 0 = not */
+    bool seen;                                                              /* in the evaluation under way */
+} ActiveAlert;
+
+typedef struct PrevSeries {
+    Labels labels; /* heap */
+    u64 hash, hint;
+    u64 round; /* evaluation that last returned it */
+} PrevSeries;
+
+typedef enum RuleHealth { HEALTH_UNKNOWN, HEALTH_OK, HEALTH_ERR } RuleHealth;
+typedef struct RuleState {
+    const Rule *rule;
+    /* Under Rules.lock: */
+    VEC(ActiveAlert *) alerts; /* sorted by nothing; found through by_hash */
+    U64Map by_hash;            /* -> index in alerts */
+    RuleHealth health;
+    char *last_error;
+    i64 took_ns, evaluated_ns; /* wall */
+    /* The evaluating thread's own: */
+    VEC(PrevSeries) prev;
+    U64Map prev_by_hash;
+    u64 round;
+} RuleState;
+
+typedef struct Group Group;
+struct Group {
+    Rules *owner;
+    RuleSet *set; /* keeps g and its rules alive */
+    const RuleGroup *g;
+    i64 interval_ms, offset_ms, hash;
+    RuleState *rules;
+    Timer timer;
+    i64 next_ms;           /* the tick to come; loop's */
+    i64 due_ms;            /* the tick being evaluated */
+    bool busy, is_stopped; /* under lock */
+    Cancel cancel;
+    i64 took_ns, evaluated_ns;
+    Metric *m_interval, *m_iterations, *m_missed, *m_duration, *m_last_ts, *m_last_samples, *m_rules,
+        *m_evals, *m_fails;
+};
+
+/* Series of rules that are gone, marked stale after two intervals unless some rule of today returns them. */
+typedef struct Orphan {
+    Labels labels;
+    u64 hash;
+    i64 due_ms, stamp_ms;
+} Orphan;
+
+typedef struct SavedAlert SavedAlert;
+typedef struct StateLog StateLog;
+
+struct Rules {
+    RulesEnv env;
+    Mutex lock;
+    Cond idle;
+    VEC(Group *) groups; /* sorted by file, then name */
+    VEC(Orphan) orphans;
+    RulesGlobals globals; /* strings in globals_arena */
+    Arena *globals_arena;
+    StateLog *log; /* NULL = no state_dir */
+    i64 resend_ms;
+    bool is_closing;
+};
+
+Labels labels_own(Labels l); /* heap copy in one block */
+void labels_disown(Labels l);
+
+/* rule_state.c */
+Err state_open(StateLog **ret, const RulesEnv *env, Why *why);
+void state_close(StateLog *s);
+i64 state_last_seen_ms(const StateLog *s); /* newest time in the log as it was found; 0 = empty */
+/* Hands the saved alerts of a rule to fn and forgets them. */
+void state_take(StateLog *s, Str file, Str group, const Rule *rule, void (*fn)(void *arg, ActiveAlert *a),
+                void *arg);
+/* Changes of one evaluation: put them into b under the lock, then write. */
+void state_put(Buf *b, Str file, Str group, const Rule *rule, const ActiveAlert *a);
+void state_del(Buf *b, Str file, Str group, const Rule *rule, const ActiveAlert *a);
+void state_write(StateLog *s, Str changes, i64 now_ms);
+/* True when it is time for state_snapshot (the caller holds the lock and passes everything that lives). */
+bool state_wants_snapshot(StateLog *s);
+void state_snapshot(StateLog *s, Rules *r, i64 now_ms);
+void state_heartbeat(StateLog *s, i64 now_ms);
+
+/* rule_eval.c */
+void group_eval(Group *g, i64 ts_ms); /* whole group, on a pool thread */
+void rule_state_done(RuleState *s);
+void rule_state_forget_alert(RuleState *s, size_t i); /* frees and removes */
+ActiveAlert *rule_state_find(RuleState *s, u64 hash);
+void rule_state_add(RuleState *s, ActiveAlert *a);
+void active_alert_free(ActiveAlert *a);
+u64 rule_identity(const Rule *r); /* name and labels: which rule of a reload is the same */
