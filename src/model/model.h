@@ -124,6 +124,88 @@ Histogram *histogram_dup(Arena *a, const Histogram *h);
 bool histogram_eq(const Histogram *a, const Histogram *b); /* bit for bit, hints included */
 static inline bool histogram_is_stale(const Histogram *h) { return is_stale(h->sum); }
 
+/* Buckets in order; histogram_next clips the bounds of the innermost ones to the zero threshold, as quantiles want it. */
+typedef struct HistBucket {
+    f64 lower, upper, count;
+    bool lower_incl, upper_incl;
+    i32 index;
+} HistBucket;
+typedef struct HistCursor { /* over the buckets of one side; opaque */
+    const HistSpan *spans;
+    const f64 *v;
+    u32 spans_len, span, in_span, at;
+    i32 index;
+    bool back;
+} HistCursor;
+typedef struct HistIter {
+    const Histogram *h;
+    HistCursor first, last;
+    u8 state;
+    bool is_descending;
+} HistIter;
+void histogram_iter(HistIter *it, const Histogram *h, bool descending); /* negative, zero, positive; or the reverse */
+bool histogram_next(HistIter *it, HistBucket *ret);
+f64 histogram_bound(const Histogram *h, i32 index); /* upper bound of positive bucket `index` */
+HistCursor histogram_side(const Histogram *h, bool positive, bool back); /* back: from the outermost bucket inwards */
+bool histogram_side_next(HistCursor *c, i32 *ret_index, f64 *ret_count);
+void histogram_bucket(const Histogram *h, bool positive, i32 index, f64 count, HistBucket *ret); /* bounds not clipped */
+
+/* ---- histogram arithmetic (histogram_math.c): in place, so h must own its arrays (histogram_dup); custom bounds are never
+ * written to. Arrays that have to grow come from the arena. Results are float histograms. ---- */
+enum { /* what add and sub report */
+    HIST_RESET_COLLISION = 1,   /* one side says reset, the other no reset */
+    HIST_BOUNDS_RECONCILED = 2, /* custom bounds differed: reduced to the common ones */
+    HIST_INCOMPATIBLE = 4,      /* exponential with custom buckets: nothing was done */
+};
+u32 histogram_add(Arena *a, Histogram *h, const Histogram *other);
+u32 histogram_sub(Arena *a, Histogram *h, const Histogram *other);
+/* A sum with Neumaier's compensation for every count. Starts as {copy of the first, {0}}. */
+typedef struct HistSum {
+    Histogram h;
+    Histogram c; /* compensation, same layout as h */
+    bool has_c;
+} HistSum;
+u32 histogram_sum_add(Arena *a, HistSum *s, const Histogram *other);
+u32 histogram_sum_end(Arena *a, HistSum *s); /* folds the compensation into h */
+void histogram_mul(Arena *a, Histogram *h, f64 factor); /* a negative factor makes a gauge */
+void histogram_div(Arena *a, Histogram *h, f64 divisor); /* by zero: no buckets left, counts infinite */
+void histogram_compact(Arena *a, Histogram *h);         /* no empty buckets, fewest spans */
+void histogram_reduce(Arena *a, Histogram *h, i32 schema); /* to a lower resolution; does nothing otherwise */
+bool histogram_has_inf(const Histogram *h);
+/* Did a counter restart between prev and h? Hints decide where they speak. */
+bool histogram_is_reset(Arena *scratch, const Histogram *h, const Histogram *prev);
+/* Same numbers in the same buckets (explicit empty ones count), hints and span layout ignored: PromQL's == */
+bool histogram_same(const Histogram *a, const Histogram *b);
+
+/* ---- what histograms tell (histogram_stat.c) ---- */
+enum { /* remarks about NaN observations */
+    HIST_NAN_RESULT = 1,
+    HIST_NAN_SKEW = 2,
+};
+f64 histogram_quantile(const Histogram *h, f64 q, u32 *ret_remarks);
+f64 histogram_fraction(const Histogram *h, f64 lower, f64 upper, u32 *ret_remarks);
+f64 histogram_variance(const Histogram *h);
+/* Removes observations above (upper) or below `bound`, estimating inside buckets. */
+void histogram_trim(Arena *a, Histogram *h, f64 bound, bool upper);
+void histogram_print(Buf *out, const Histogram *h); /* {count:20, sum:10, [-2,-1):2, (0.5,1]:1} */
+/* {{schema:0 sum:5 count:4 buckets:[1 2 1]}}, as rule tests write it. */
+void histogram_print_test(Buf *out, const Histogram *h);
+/* {"count":"4","sum":"5","buckets":[[0,"0.5","1","1"],...]} as the query API answers. */
+void histogram_json(Json *j, const Histogram *h);
+
+/* Neumaier's summation; the order of operations is part of the contract, results agree with the peer to the last bit. */
+static inline void kahan_add(f64 inc, f64 *sum, f64 *c)
+{
+    f64 t = *sum + inc;
+    if (__builtin_isinf(t))
+        *c = 0;
+    else if (__builtin_fabs(*sum) >= __builtin_fabs(inc))
+        *c += (*sum - t) + inc;
+    else
+        *c += (inc - t) + *sum;
+    *sum = t;
+}
+
 /* ---- exemplars and metadata ---- */
 typedef struct Exemplar {
     Labels labels;
