@@ -58,14 +58,14 @@ Str str_trim(Str s)
 Str str_skip(Str s, size_t n)
 {
     n = MIN(n, s.len);
-    return (Str){s.at + n, s.len - n};
+    return (Str){n ? s.at + n : s.at, s.len - n}; /* nothing is ever added to a NULL */
 }
 
 Str str_sub(Str s, size_t from, size_t to)
 {
     to = MIN(to, s.len);
     from = MIN(from, to);
-    return (Str){s.at + from, to - from};
+    return (Str){from ? s.at + from : s.at, to - from};
 }
 
 size_t str_find_char(Str s, char c)

@@ -419,16 +419,16 @@ static void json_num(Json *j, f64 v)
         print_f64_go(&b, v, 'e', -1);
     else
         print_f64(&b, v);
-    json_str(j, buf_view(&b));
+    js_str(j, buf_view(&b));
     buf_done(&b);
 }
 
 void histogram_json(Json *j, const Histogram *h)
 {
-    json_object(j);
-    json_key(j, S("count"));
+    js_object(j);
+    js_key(j, S("count"));
     json_num(j, h->count);
-    json_key(j, S("sum"));
+    js_key(j, S("sum"));
     json_num(j, h->sum);
     HistIter it;
     HistBucket b;
@@ -438,19 +438,19 @@ void histogram_json(Json *j, const Histogram *h)
         if (b.count == 0)
             continue;
         if (!any) {
-            json_key(j, S("buckets"));
-            json_array(j);
+            js_key(j, S("buckets"));
+            js_array(j);
         }
         any = true;
-        json_array(j);
+        js_array(j);
         /* 0: open left, 1: open right, 2: open both, 3: closed both */
-        json_i64(j, b.lower_incl ? (b.upper_incl ? 3 : 1) : (b.upper_incl ? 0 : 2));
+        js_i64(j, b.lower_incl ? (b.upper_incl ? 3 : 1) : (b.upper_incl ? 0 : 2));
         json_num(j, b.lower);
         json_num(j, b.upper);
         json_num(j, b.count);
-        json_array_end(j);
+        js_array_end(j);
     }
     if (any)
-        json_array_end(j);
-    json_object_end(j);
+        js_array_end(j);
+    js_object_end(j);
 }

@@ -12,6 +12,7 @@ typedef struct SeriesView {
     const i64 *t;               /* ascending; valid until the next call of next */
     const f64 *v;               /* v[i] is meaningless where h && h[i] */
     const Histogram *const *h;  /* NULL when the series has no histograms here; else per sample, NULL = float */
+    const i64 *st;              /* start timestamps per sample, 0 = unknown; NULL when there are none */
     u32 n;
 } SeriesView;
 typedef struct SelectHints {
@@ -156,7 +157,7 @@ struct Node {
 
 enum { /* features, by their Prometheus flag names */
     PROMQL_EXPERIMENTAL_FUNCTIONS = 1, PROMQL_DURATION_EXPR = 2, PROMQL_EXTENDED_RANGE_SELECTORS = 4, PROMQL_BINOP_FILL = 8,
-    PROMQL_DELAYED_NAME_REMOVAL = 16,
+    PROMQL_DELAYED_NAME_REMOVAL = 16, PROMQL_USE_START_TIMESTAMPS = 32,
 };
 
 /* Parses and type-checks. The tree lives in arena and borrows query. Errors: E_PARSE with Prometheus's sentence

@@ -1,0 +1,297 @@
+/* Tree -> plan: everything that is known before the first sample is read. */
+#include "metrics/promql/engine.h"
+
+typedef struct Planner {
+    Eval *e;
+    i64 start, end, step; /* of the query; step 0 for instant queries */
+    bool wants_stats, wants_buckets;
+    Str func; /* innermost function or aggregation */
+} Planner;
+
+static Err plan_node(Planner *pl, const Node *n, Plan **ret, Why *why);
+
+/* ---- duration expressions ---- */
+
+static Err duration_value(const Planner *pl, const Node *n, f64 *ret, Why *why)
+{
+    if (n->kind == NODE_NUMBER) {
+        *ret = n->u.number;
+        return OK;
+    }
+    f64 a = 0, b = 0;
+    const char *fn = n->u.dur.fn;
+    if (n->u.dur.lhs)
+        TRY(duration_value(pl, n->u.dur.lhs, &a, why));
+    if (n->u.dur.rhs)
+        TRY(duration_value(pl, n->u.dur.rhs, &b, why));
+    if (fn && !strcmp(fn, "step")) {
+        *ret = (f64)pl->step / 1000;
+        return OK;
+    }
+    if (fn && !strcmp(fn, "range")) {
+        *ret = (f64)(pl->end - pl->start) / 1000;
+        return OK;
+    }
+    if (fn) {
+        bool is_min = !strncmp(fn, "min", 3);
+        *ret = isnan(a) || isnan(b) ? NAN : is_min ? fmin(a, b) : fmax(a, b);
+        return OK;
+    }
+    switch (n->u.dur.op) {
+    case OP_NONE:
+        *ret = n->u.dur.lhs ? a : n->u.dur.rhs ? b : n->u.dur.value_s;
+        return OK;
+    case OP_ADD:
+        *ret = n->u.dur.lhs ? a + b : b;
+        return OK;
+    case OP_SUB:
+        *ret = n->u.dur.lhs ? a - b : -b;
+        return OK;
+    case OP_MUL:
+        *ret = a * b;
+        return OK;
+    case OP_DIV:
+    case OP_MOD:
+        if (b == 0)
+            return why_set(why, E_INVALID, "%u:%u: %s by zero", n->from, n->to,
+                           n->u.dur.op == OP_DIV ? "division" : "modulo");
+        *ret = n->u.dur.op == OP_DIV ? a / b : fmod(a, b);
+        return OK;
+    case OP_POW:
+        *ret = pow(a, b);
+        return OK;
+    default:
+        return why_set(why, E_INVALID, "%u:%u: unexpected operator in a duration expression", n->from, n->to);
+    }
+}
+
+/* Far from the ends of the number line, so that sums of a few cannot overflow. */
+static i64 tame(i64 ms)
+{
+    return MAX(MIN(ms, INT64_MAX / 32), -(INT64_MAX / 32));
+}
+
+/* The expression if there is one, else the plain value. */
+static Err duration_ms(const Planner *pl, const Node *expr, i64 plain, bool may_be_negative, i64 *ret,
+                       Why *why)
+{
+    if (!expr) {
+        *ret = tame(plain);
+        return OK;
+    }
+    f64 s;
+    TRY(duration_value(pl, expr, &s, why));
+    if (!isfinite(s))
+        return why_set(why, E_INVALID, "%u:%u: duration is NaN or infinite", expr->from, expr->to);
+    if (s <= 0 && !may_be_negative)
+        return why_set(why, E_INVALID, "%u:%u: duration must be greater than 0", expr->from, expr->to);
+    if (fabs(s) > 0x1p63 / 1e9)
+        return why_set(why, E_INVALID, "%u:%u: duration is out of range", expr->from, expr->to);
+    *ret = tame((i64)fmax(fmin(s * 1000, 0x1p60), -0x1p60));
+    return OK;
+}
+
+/* ---- nodes ---- */
+
+static Plan *plan_new(Planner *pl, const Node *n)
+{
+    Plan *p = arena_new(pl->e->arena, Plan);
+    p->node = n;
+    p->kind = n->kind;
+    p->type = n->type;
+    return p;
+}
+
+static Err plan_args(Planner *pl, Plan *p, Node *const *nodes, u32 n, Why *why)
+{
+    p->args = arena_array(pl->e->arena, Plan *, MAX(n, 1));
+    if (!p->args)
+        return eval_memory(why);
+    p->args_len = n;
+    for (u32 i = 0; i < n; i++)
+        TRY(plan_node(pl, nodes[i], &p->args[i], why));
+    return OK;
+}
+
+static void resolve_at(const Planner *pl, AtKind kind, i64 ms, bool *ret_has, i64 *ret)
+{
+    *ret_has = kind != AT_NONE;
+    *ret = kind == AT_START ? pl->start : kind == AT_END ? pl->end : tame(ms);
+}
+
+static bool fixes_name(Matchers m)
+{
+    for (u32 i = 0; i < m.len; i++)
+        if (m.at[i].op == MATCH_EQ && str_eq(m.at[i].name, LABEL_NAME))
+            return true;
+    return false;
+}
+
+static Err plan_selector(Planner *pl, const Node *n, Plan *p, Why *why)
+{
+    Selector *s = arena_new(pl->e->arena, Selector);
+    s->matchers = n->u.sel.matchers;
+    TRY(duration_ms(pl, n->u.sel.offset_expr, n->u.sel.offset_ms, true, &s->offset, why));
+    resolve_at(pl, n->u.sel.at, n->u.sel.at_ms, &s->has_at, &s->at);
+    s->anchored = n->u.sel.anchored;
+    s->smoothed = n->u.sel.smoothed;
+    s->stats_only = pl->wants_stats && !pl->wants_buckets;
+    s->name_is_fixed = fixes_name(s->matchers);
+    s->func = pl->func;
+    p->sel = s;
+    p->invariant = s->has_at;
+    return OK;
+}
+
+/* Functions whose result depends on the time of evaluation even where the arguments do not. */
+static bool depends_on_time(FuncId fn)
+{
+    switch (fn) {
+    case FN_day_of_month:
+    case FN_day_of_week:
+    case FN_day_of_year:
+    case FN_days_in_month:
+    case FN_hour:
+    case FN_minute:
+    case FN_month:
+    case FN_year:
+    case FN_predict_linear:
+    case FN_time:
+    case FN_timestamp:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool fold_context_function(const Planner *pl, FuncId fn, f64 *ret)
+{
+    switch (fn) {
+    case FN_start:
+        *ret = (f64)pl->start / 1000;
+        return true;
+    case FN_end:
+        *ret = (f64)pl->end / 1000;
+        return true;
+    case FN_range:
+        *ret = (f64)(pl->end - pl->start) / 1000;
+        return true;
+    case FN_step:
+        *ret = pl->start == pl->end ? 0 : (f64)pl->step / 1000;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static Err plan_call(Planner *pl, const Node *n, Plan *p, Why *why)
+{
+    p->fn = n->u.call.fn->id;
+    p->fn_name = n->u.call.fn->name;
+    if (fold_context_function(pl, p->fn, &p->number)) {
+        p->kind = NODE_NUMBER;
+        p->invariant = true;
+        return OK;
+    }
+    Planner saved = *pl;
+    pl->func = str_c(p->fn_name);
+    pl->wants_stats |= p->fn == FN_histogram_count || p->fn == FN_histogram_sum || p->fn == FN_histogram_avg;
+    pl->wants_buckets |=
+        p->fn == FN_histogram_quantile || p->fn == FN_histogram_quantiles || p->fn == FN_histogram_fraction;
+    TRY(plan_args(pl, p, n->u.call.args, n->u.call.args_len, why));
+    *pl = saved;
+    bool args_invariant = true;
+    for (u32 i = 0; i < p->args_len; i++)
+        args_invariant &= p->args[i]->invariant;
+    p->invariant = args_invariant && !depends_on_time(p->fn);
+    /* timestamp(metric @ 1) is the sample's own time. */
+    if (p->fn == FN_timestamp && args_invariant && p->args[0]->kind == NODE_SELECTOR)
+        p->invariant = true;
+    return OK;
+}
+
+static Err plan_aggr(Planner *pl, const Node *n, Plan *p, Why *why)
+{
+    static const char *const names[] = {"sum",          "avg",      "count",  "min",        "max",
+                                        "group",        "stddev",   "stdvar", "topk",       "bottomk",
+                                        "count_values", "quantile", "limitk", "limit_ratio"};
+    Planner saved = *pl;
+    pl->func = str_c(names[n->u.aggr.op]);
+    Node *nodes[2] = {n->u.aggr.expr, n->u.aggr.param};
+    TRY(plan_args(pl, p, nodes, n->u.aggr.param ? 2 : 1, why));
+    *pl = saved;
+    p->invariant = p->args[0]->invariant && (p->args_len < 2 || p->args[1]->invariant);
+    return OK;
+}
+
+static Err plan_binary(Planner *pl, const Node *n, Plan *p, Why *why)
+{
+    Planner saved = *pl;
+    pl->func = (Str){0};
+    pl->wants_buckets |= n->u.bin.op == OP_TRIM_UPPER || n->u.bin.op == OP_TRIM_LOWER;
+    Node *nodes[2] = {n->u.bin.lhs, n->u.bin.rhs};
+    TRY(plan_args(pl, p, nodes, 2, why));
+    *pl = saved;
+    p->invariant = p->args[0]->invariant && p->args[1]->invariant;
+    return OK;
+}
+
+static Err plan_subquery(Planner *pl, const Node *n, Plan *p, Why *why)
+{
+    Planner saved = *pl;
+    pl->wants_buckets = true; /* resets have to be seen */
+    TRY(plan_args(pl, p, &n->u.sub.expr, 1, why));
+    *pl = saved;
+    TRY(duration_ms(pl, n->u.sub.offset_expr, n->u.sub.offset_ms, true, &p->offset, why));
+    TRY(duration_ms(pl, n->u.sub.step_expr, n->u.sub.step_ms, false, &p->step, why));
+    TRY(duration_ms(pl, n->u.sub.range_expr, n->u.sub.range_ms, false, &p->range, why));
+    resolve_at(pl, n->u.sub.at, n->u.sub.at_ms, &p->has_at, &p->at);
+    p->invariant = p->has_at;
+    return OK;
+}
+
+static Err plan_node(Planner *pl, const Node *n, Plan **ret, Why *why)
+{
+    while (n->kind == NODE_PAREN || n->kind == NODE_STEP_INVARIANT)
+        n = n->kind == NODE_PAREN ? n->u.paren : n->u.invariant;
+    if (arena_over(pl->e->arena))
+        return eval_memory(why);
+    Plan *p = plan_new(pl, n);
+    *ret = p;
+    switch (n->kind) {
+    case NODE_NUMBER:
+        p->number = n->u.number;
+        p->invariant = true;
+        return OK;
+    case NODE_STRING:
+        p->string = n->u.string;
+        p->invariant = true;
+        return OK;
+    case NODE_SELECTOR:
+        return plan_selector(pl, n, p, why);
+    case NODE_MATRIX:
+        TRY(plan_selector(pl, n->u.matrix.sel, p, why));
+        return duration_ms(pl, n->u.matrix.range_expr, n->u.matrix.range_ms, false, &p->range, why);
+    case NODE_SUBQUERY:
+        return plan_subquery(pl, n, p, why);
+    case NODE_CALL:
+        return plan_call(pl, n, p, why);
+    case NODE_AGGR:
+        return plan_aggr(pl, n, p, why);
+    case NODE_BINARY:
+        return plan_binary(pl, n, p, why);
+    case NODE_UNARY:
+        TRY(plan_args(pl, p, &n->u.unary.expr, 1, why));
+        p->invariant = p->args[0]->invariant;
+        return OK;
+    default:
+        return why_set(why, E_INVALID, "%u:%u: unexpected node in the expression", n->from, n->to);
+    }
+}
+
+Err plan_make(Eval *e, const Node *tree, Plan **ret, Why *why)
+{
+    Planner pl = {
+        .e = e, .start = e->q->start_ms, .end = e->q->end_ms, .step = e->is_range ? e->q->step_ms : 0};
+    return plan_node(&pl, tree, ret, why);
+}
