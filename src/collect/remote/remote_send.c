@@ -1,0 +1,669 @@
+/* The sender of one destination: from the spool into requests, and what becomes of the answers.
+ *
+ * dest_schedule asks for a step; steps of one destination never overlap, so what only they touch needs no lock. A step does
+ * what is due and says when it wants to be called again. Answers arrive on the loop: they settle their request under the
+ * mutex and ask for a step.
+ */
+#include "collect/remote/remote_internal.h"
+#include <ctype.h>
+#include <stdio.h>
+
+enum {
+    READ_AHEAD_BYTES = 4 << 20,
+    RECORD_READ_MAX = 48 << 20,
+    ANSWER_MAX = 1 << 20,
+    RETRY_AFTER_MAX_MS = 10 * 60 * 1000,
+};
+#define CURSOR_SAVE_NS NS_PER_SEC
+
+/* ---- Retry-After ---- */
+
+static i64 http_date(Str s)
+{
+    /* "Sun, 06 Nov 1994 08:49:37 GMT" */
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    char text[64], month[4];
+    Civil c = {0};
+    if (s.len >= sizeof text)
+        return -1;
+    memcpy(text, s.at, s.len);
+    text[s.len] = 0;
+    if (sscanf(text, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &c.day, month, &c.year, &c.hour, &c.minute,
+               &c.second) != 6)
+        return -1;
+    const char *m = strlen(month) == 3 ? strstr(months, month) : NULL;
+    if (!m || (m - months) % 3)
+        return -1;
+    c.month = (int)(m - months) / 3 + 1;
+    return civil_to_unix(&c);
+}
+
+i64 retry_after_ms(Str header, i64 now_s)
+{
+    u64 n;
+    header = str_trim(header);
+    if (!header.len)
+        return 0;
+    if (parse_u64(header, &n) == OK)
+        return (i64)MIN(n, (u64)RETRY_AFTER_MAX_MS / 1000) * 1000;
+    i64 at = http_date(header);
+    if (at <= now_s)
+        return 0;
+    return MIN(at - now_s, (i64)RETRY_AFTER_MAX_MS / 1000) * 1000;
+}
+
+/* ---- answers ---- */
+
+static void first_line(Str body, char out[256])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < body.len && n < 255 && body.at[i] != '\n' && body.at[i] != '\r'; i++)
+        out[n++] = (char)((u8)body.at[i] < 0x20 || body.at[i] == 0x7f ? ' ' : body.at[i]);
+    out[n] = 0;
+}
+
+static void settle(Req *r, bool ok, i64 now)
+{
+    Dest *d = r->dest;
+    r->state = REQ_DONE;
+    if (!r->lanes) {
+        metric_add(ok ? d->m.metadata : d->m.failed_metadata, r->metadata);
+        return;
+    }
+    for (u32 i = 0; i < REMOTE_LANES; i++)
+        if (r->lanes >> i & 1)
+            d->lanes[i].inflight_seq = 0;
+    d->done_total += record_points(&r->head);
+    metric_add(ok ? d->m.samples : d->m.failed, r->head.samples);
+    metric_add(ok ? d->m.histograms : d->m.failed_histograms, r->head.histograms);
+    if (!ok) {
+        d->n_failed += record_points(&r->head);
+        return;
+    }
+    d->n_sent += record_points(&r->head);
+    d->backoff_ms = 0;
+    d->last_success_ms = clock_wall_ms(d->rw->clock);
+    d->last_error[0] = 0;
+    metric_add(d->m.exemplars, r->head.exemplars);
+    metric_add(d->m.bytes, (f64)r->body.len);
+    metric_observe(d->m.batch_seconds, (f64)(now - r->sent_ns) / 1e9);
+    if (r->head.max_t > 0 && (f64)(r->head.max_t / 1000) > metric_value(d->m.highest_sent))
+        metric_set(d->m.highest_sent, (f64)(r->head.max_t / 1000));
+}
+
+/* All lanes wait together: the first failure of a round sets the time, later ones can only move it out. */
+static void back_off(Dest *d, const DestConf *conf, i64 retry_after, i64 now)
+{
+    i64 wait = retry_after;
+    if (now >= d->paused_until_ns) {
+        d->backoff_ms =
+            d->backoff_ms ? MIN(d->backoff_ms * 2, conf->c.backoff_max_ms) : conf->c.backoff_min_ms;
+        if (!wait)
+            wait = d->backoff_ms;
+    }
+    if (wait)
+        d->paused_until_ns = MAX(d->paused_until_ns, now + wait * NS_PER_MS);
+}
+
+static bool log_again(i64 *last, i64 now, i64 every_s)
+{
+    if (*last && now - *last < every_s * NS_PER_SEC)
+        return false;
+    *last = now;
+    return true;
+}
+
+static void retry(Req *r, const HttpResult *res, i64 now)
+{
+    Dest *d = r->dest;
+    i64 after = res->err == OK ? retry_after_ms(http_result_header(res, S("Retry-After")),
+                                                clock_wall_ms(d->rw->clock) / 1000)
+                               : 0;
+    if (res->err == OK)
+        snprintf(d->last_error, sizeof d->last_error, "the server answers %d", res->status);
+    else
+        snprintf(d->last_error, sizeof d->last_error, "%s", res->why.text);
+    back_off(d, r->conf, after, now);
+    if (log_again(&d->logged_retry_ns, now, 60))
+        LOG_WARN("remote", "Sending failed, trying again", LF_STR("remote_name", d->id),
+                 LF_C("err", d->last_error), LF_INT("attempts", r->attempts),
+                 LF_INT("samples", record_points(&r->head)));
+    r->state = REQ_RETRY;
+}
+
+static void give_up(Req *r, const HttpResult *res, i64 now)
+{
+    Dest *d = r->dest;
+    char line[256];
+    first_line(res->body, line);
+    snprintf(d->last_error, sizeof d->last_error, "the server answers %d: %.200s", res->status, line);
+    if (log_again(&d->logged_drop_ns, now, 10))
+        LOG_ERROR("remote", "The server refused a batch; it is dropped", LF_STR("remote_name", d->id),
+                  LF_INT("status", res->status), LF_C("answer", line),
+                  LF_INT("samples", record_points(&r->head)));
+    settle(r, false, now);
+}
+
+static void answered(void *arg, const HttpResult *res)
+{
+    Req *r = arg;
+    Dest *d = r->dest;
+    i64 now = clock_mono_ns(d->rw->clock);
+    mutex_lock(&d->mutex);
+    DestConf *conf = r->conf;
+    r->handle = NULL;
+    bool has_status = res->err == OK || (res->err == E_TOO_LARGE && res->status);
+    if (res->err == E_CANCELED || d->rw->is_stopping)
+        r->state = REQ_CANCELED;
+    else if (has_status && res->status / 100 == 2)
+        settle(r, true, now);
+    else if (!r->lanes)
+        settle(r, false, now);
+    else if (!has_status || res->status / 100 == 5 || (res->status == 429 && conf->c.retry_on_http_429))
+        retry(r, res, now);
+    else
+        give_up(r, res, now);
+    r->conf = NULL;
+    dest_count_pending(d);
+    mutex_unlock(&d->mutex);
+    dest_conf_unref(conf);
+    d->rw->inflight--;
+    dest_schedule(d);
+    dest_unref(d);
+}
+
+/* ---- requests ---- */
+
+static void req_free(Req *r)
+{
+    buf_done(&r->body);
+    mem_free(r);
+}
+
+void dest_drop_requests(Dest *d)
+{
+    for (u32 i = 0; i < COUNT_OF(d->req); i++)
+        if (d->req[i]) {
+            check(d->req[i]->state != REQ_SENDING);
+            req_free(d->req[i]);
+            d->req[i] = NULL;
+        }
+}
+
+static i64 oldest_allowed(const Dest *d, const DestConf *c)
+{
+    return c->c.sample_age_limit_ms ? clock_wall_ms(d->rw->clock) - c->c.sample_age_limit_ms : INT64_MIN;
+}
+
+/* Samples that have become too old leave the body. false: nothing is left, or it cannot be read. */
+static bool req_age(Req *r, i64 min_t)
+{
+    if (!r->lanes || r->head.min_t >= min_t)
+        return true;
+    Dest *d = r->dest;
+    Buf pb;
+    Why why;
+    u64 before = record_points(&r->head);
+    buf_init(&pb, RECORD_DECODED_MAX);
+    bool ok = snappy_decode(buf_view(&r->body), RECORD_DECODED_MAX, &pb, &why) == OK &&
+              record_drop_old(&pb, &r->head, min_t, &why) == OK;
+    if (!ok) {
+        LOG_ERROR("remote", "A spooled batch cannot be read; it is dropped", LF_STR("remote_name", d->id),
+                  LF_WHY(&why));
+        r->head.samples = r->head.histograms = 0;
+    }
+    buf_clear(&r->body);
+    if (ok)
+        snappy_encode(buf_view(&pb), &r->body);
+    buf_done(&pb);
+    u64 gone = before - record_points(&r->head);
+    mutex_lock(&d->mutex);
+    dest_count_dropped(d, ok ? d->m.dropped_old : d->m.dropped_disk, gone);
+    d->done_total += gone;
+    mutex_unlock(&d->mutex);
+    return record_points(&r->head) > 0;
+}
+
+static void req_send(Req *r)
+{
+    Dest *d = r->dest;
+    HttpHeader headers[64];
+    u32 n = 0;
+    headers[n++] = (HttpHeader){S("Content-Encoding"), S("snappy")};
+    headers[n++] = (HttpHeader){S("Content-Type"), S("application/x-protobuf")};
+    headers[n++] = (HttpHeader){S("X-Prometheus-Remote-Write-Version"), S("0.1.0")};
+    headers[n++] = (HttpHeader){S("User-Agent"), str_c(d->rw->user_agent)};
+    mutex_lock(&d->mutex);
+    r->conf = dest_conf_ref(d->conf);
+    const RemoteWriteConfig *c = &r->conf->c;
+    for (u32 i = 0; i < c->headers_len && n < COUNT_OF(headers); i++)
+        headers[n++] = c->headers[i];
+    if (r->attempts++) {
+        metric_add(d->m.retried, r->head.samples);
+        metric_add(d->m.retried_histograms, r->head.histograms);
+        d->n_retried += record_points(&r->head);
+    }
+    r->state = REQ_SENDING;
+    r->sent_ns = clock_mono_ns(d->rw->clock);
+    d->refs++;
+    d->rw->inflight++;
+    HttpCall call = {.config = &c->http,
+                     .egress = EGRESS_CONFIGURED,
+                     .method = S("POST"),
+                     .url = c->url,
+                     .headers = headers,
+                     .headers_len = n,
+                     .body = buf_view(&r->body),
+                     .timeout_ms = c->timeout_ms,
+                     .body_max = ANSWER_MAX};
+    r->handle = http_send(d->rw->http, &call, answered, r);
+    mutex_unlock(&d->mutex);
+}
+
+/* ---- read-ahead ---- */
+
+static void lane_push(Lane *l, Queued q)
+{
+    if (l->first > 64 && l->first * 2 > l->queue.len) {
+        memmove(l->queue.at, l->queue.at + l->first, (l->queue.len - l->first) * sizeof q);
+        l->queue.len -= l->first;
+        l->first = 0;
+    }
+    vec_push(&l->queue, q);
+    l->points += record_points(&q.head);
+}
+
+static inline Queued *lane_head(Lane *l)
+{
+    return l->first < l->queue.len ? &l->queue.at[l->first] : NULL;
+}
+
+static void note_gap(Dest *d, u64 points)
+{
+    if (!points)
+        return;
+    mutex_lock(&d->mutex);
+    dest_count_dropped(d, d->m.dropped_disk, points);
+    d->done_total += points;
+    mutex_unlock(&d->mutex);
+    if (log_again(&d->logged_step_ns, clock_mono_ns(d->rw->clock), 60))
+        LOG_ERROR("remote", "Unsent samples were lost to the disk limit of the spool",
+                  LF_STR("remote_name", d->id), LF_INT("samples", points));
+}
+
+/* false: there is nothing to read. */
+static bool read_ahead(Dest *d)
+{
+    Buf rec;
+    Why why;
+    u64 from = d->next_seq;
+    buf_init(&rec, RECORD_READ_MAX);
+    while (d->queued_bytes < READ_AHEAD_BYTES) {
+        u64 seq;
+        RecordHead h;
+        Str block;
+        buf_clear(&rec);
+        Err e = spool_read(d->spool, d->next_seq, &rec, &seq, &why);
+        if (e == E_NOT_FOUND)
+            break;
+        if (e != OK) {
+            if (log_again(&d->logged_step_ns, clock_mono_ns(d->rw->clock), 60))
+                LOG_ERROR("remote", "Reading the spool failed", LF_STR("remote_name", d->id), LF_WHY(&why));
+            break;
+        }
+        if (record_head_decode(buf_view(&rec), &h, &block, &why) != OK) {
+            LOG_ERROR("remote", "A spool record is passed over", LF_STR("remote_name", d->id), LF_WHY(&why));
+            d->next_seq = seq + 1;
+            continue;
+        }
+        note_gap(d, h.total > d->read_total ? h.total - d->read_total : 0);
+        d->read_total = h.total + record_points(&h);
+        Queued q = {.seq = seq, .head = h, .block = mem_dup(block), .since_ns = clock_mono_ns(d->rw->clock)};
+        lane_push(&d->lanes[h.lane], q);
+        d->queued_bytes += block.len;
+        d->next_seq = seq + 1;
+    }
+    buf_done(&rec);
+    return d->next_seq > from;
+}
+
+/* ---- building ---- */
+
+static u32 idle_lanes(Dest *d, u64 *ret_points, i64 *ret_since)
+{
+    u32 mask = 0;
+    *ret_points = 0;
+    *ret_since = INT64_MAX;
+    mutex_lock(&d->mutex);
+    for (u32 i = 0; i < REMOTE_LANES; i++) {
+        Lane *l = &d->lanes[i];
+        Queued *q = lane_head(l);
+        if (l->inflight_seq || !q)
+            continue;
+        mask |= 1u << i;
+        *ret_points += l->points;
+        *ret_since = MIN(*ret_since, q->since_ns);
+    }
+    mutex_unlock(&d->mutex);
+    return mask;
+}
+
+/* Puts a record's request behind what is in pb. E_TOO_LARGE: it belongs into the next request. */
+static Err unpack(Dest *d, RecordHead *head, const RecordHead *h, Str block, Buf *pb)
+{
+    Why why;
+    Err e = snappy_decode(block, RECORD_DECODED_MAX, pb, &why);
+    if (e == OK) {
+        record_head_add(head, h);
+    } else if (e != E_TOO_LARGE || !pb->len) {
+        LOG_ERROR("remote", "A spool record is passed over", LF_STR("remote_name", d->id), LF_WHY(&why));
+        note_gap(d, record_points(h));
+        e = E_CORRUPT;
+    }
+    return e;
+}
+
+static void lane_pop(Dest *d, Req *r, u32 lane)
+{
+    Lane *l = &d->lanes[lane];
+    Queued *q = &l->queue.at[l->first++];
+    if (!(r->lanes >> lane & 1)) {
+        mutex_lock(&d->mutex);
+        l->inflight_seq = q->seq;
+        mutex_unlock(&d->mutex);
+        r->lanes |= 1u << lane;
+    }
+    l->points -= record_points(&q->head);
+    d->queued_bytes -= q->block.len;
+    mem_free((void *)q->block.at);
+}
+
+/* Moves records of the idle lanes into one request, up to max points (one record at least). */
+static Req *req_build(Dest *d, u32 mask, u32 max)
+{
+    Req *r = mem_new(Req);
+    Buf pb;
+    r->dest = d;
+    record_head_reset(&r->head);
+    buf_init(&r->body, RECORD_READ_MAX);
+    buf_init(&pb, RECORD_DECODED_MAX);
+    bool full = false;
+    for (u32 i = 0; i < REMOTE_LANES && !full; i++)
+        for (Queued *q; mask >> i & 1 && (q = lane_head(&d->lanes[i]));) {
+            full = r->lanes && record_points(&r->head) + record_points(&q->head) > max;
+            if (full)
+                break;
+            /* What fills a request by itself goes out as it lies there. */
+            if (!r->lanes && record_points(&q->head) >= max) {
+                buf_str(&r->body, q->block);
+                record_head_add(&r->head, &q->head);
+                lane_pop(d, r, i);
+                full = true;
+                break;
+            }
+            full = unpack(d, &r->head, &q->head, q->block, &pb) == E_TOO_LARGE;
+            if (full)
+                break;
+            lane_pop(d, r, i);
+        }
+    if (!r->body.len)
+        snappy_encode(buf_view(&pb), &r->body);
+    buf_done(&pb);
+    return r;
+}
+
+static void lanes_release(Dest *d, Req *r)
+{
+    mutex_lock(&d->mutex);
+    for (u32 i = 0; i < REMOTE_LANES; i++)
+        if (r->lanes >> i & 1)
+            d->lanes[i].inflight_seq = 0;
+    mutex_unlock(&d->mutex);
+    req_free(r);
+}
+
+/* Sends what is full or has waited long enough; returns when to look again. */
+static i64 send_ready(Dest *d, const DestConf *c, i64 now)
+{
+    for (;;) {
+        u64 points;
+        i64 since;
+        u32 mask = idle_lanes(d, &points, &since);
+        if (!mask)
+            return INT64_MAX;
+        i64 due = since + c->c.batch_send_deadline_ms * NS_PER_MS;
+        if (points < c->c.samples_per_send_max && now < due && !d->rw->is_draining &&
+            d->queued_bytes < READ_AHEAD_BYTES)
+            return due;
+        Req *r = req_build(d, mask, c->c.samples_per_send_max);
+        if (!req_age(r, oldest_allowed(d, c)) || !(record_points(&r->head) + r->head.exemplars)) {
+            lanes_release(d, r);
+            continue;
+        }
+        Req **slot = &d->req[__builtin_ctz(r->lanes)];
+        if (*slot) /* settled since we looked: its lanes are idle */
+            req_free(*slot);
+        *slot = r;
+        req_send(r);
+    }
+}
+
+/* ---- metadata ---- */
+
+static void meta_round(Dest *d, const DestConf *c)
+{
+    d->meta_chunks.len = d->meta_first = 0;
+    MetadataItem batch[256];
+    Buf pb;
+    buf_init(&pb, RECORD_DECODED_MAX);
+    u32 n = 0, in_pb = 0, max = c->c.metadata_per_send_max;
+    StrMapSlot *slot;
+    mutex_lock(&d->mutex);
+    for (size_t i = 0;;) {
+        slot = strmap_next(&d->metadata, &i);
+        if (slot) {
+            const MetadataItem *m = slot->value;
+            batch[n++] = (MetadataItem){slot->key, m->help, m->unit, m->type};
+        }
+        if (n == COUNT_OF(batch) || !slot || in_pb + n >= max) {
+            remote_write_encode(NULL, 0, batch, n, &pb);
+            in_pb += n;
+            n = 0;
+        }
+        if (in_pb && (!slot || in_pb >= max || pb.len > 4 << 20)) {
+            MetaChunk chunk = {.len = in_pb};
+            buf_init(&chunk.body, RECORD_READ_MAX);
+            snappy_encode(buf_view(&pb), &chunk.body);
+            vec_push(&d->meta_chunks, chunk);
+            buf_clear(&pb);
+            in_pb = 0;
+        }
+        if (!slot)
+            break;
+    }
+    mutex_unlock(&d->mutex);
+    buf_done(&pb);
+}
+
+static i64 send_metadata(Dest *d, const DestConf *c, i64 now)
+{
+    if (!c->c.send_metadata)
+        return INT64_MAX;
+    if (d->req[REMOTE_LANES])
+        return INT64_MAX;
+    if (d->meta_first == d->meta_chunks.len) {
+        if (now < d->metadata_due_ns)
+            return d->metadata_due_ns;
+        d->metadata_due_ns = now + c->c.metadata_interval_ms * NS_PER_MS;
+        meta_round(d, c);
+        if (!d->meta_chunks.len)
+            return INT64_MAX;
+    }
+    MetaChunk chunk = d->meta_chunks.at[d->meta_first++];
+    Req *r = mem_new(Req);
+    r->dest = d;
+    r->metadata = chunk.len;
+    r->body = chunk.body;
+    d->req[REMOTE_LANES] = r;
+    req_send(r);
+    return INT64_MAX;
+}
+
+/* ---- the step ---- */
+
+u64 dest_cursor(Dest *d)
+{
+    u64 cursor = d->next_seq;
+    for (u32 i = 0; i < REMOTE_LANES; i++) {
+        Queued *q = lane_head(&d->lanes[i]);
+        if (d->lanes[i].inflight_seq)
+            cursor = MIN(cursor, d->lanes[i].inflight_seq);
+        else if (q)
+            cursor = MIN(cursor, q->seq);
+    }
+    return cursor;
+}
+
+static i64 save_cursor(Dest *d, i64 now)
+{
+    mutex_lock(&d->mutex);
+    u64 cursor = dest_cursor(d);
+    mutex_unlock(&d->mutex);
+    if (cursor == d->cursor_saved)
+        return INT64_MAX;
+    if (now - d->cursor_ns < CURSOR_SAVE_NS)
+        return d->cursor_ns + CURSOR_SAVE_NS;
+    Why why;
+    d->cursor_ns = now;
+    if (spool_cursor_save(d->spool, CURSOR_NAME, cursor, &why) != OK ||
+        spool_trim(d->spool, cursor, &why) != OK) {
+        if (log_again(&d->logged_step_ns, now, 60))
+            LOG_ERROR("remote", "Saving where the sender is failed", LF_STR("remote_name", d->id),
+                      LF_WHY(&why));
+        return now + CURSOR_SAVE_NS;
+    }
+    d->cursor_saved = cursor;
+    return INT64_MAX;
+}
+
+/* Seals what has waited long enough and makes it durable. */
+static i64 flush_fill(Dest *d, i64 now)
+{
+    Why why;
+    i64 flush_ns = d->rw->o.flush_ms * NS_PER_MS, due = INT64_MAX;
+    bool sync = false;
+    mutex_lock(&d->mutex);
+    if (d->fill_since_ns && (now - d->fill_since_ns >= flush_ns || d->is_removed || d->rw->is_draining)) {
+        if (dest_seal_all(d, &why) != OK && log_again(&d->logged_step_ns, now, 60))
+            LOG_ERROR("remote", "The spool does not take samples", LF_STR("remote_name", d->id),
+                      LF_WHY(&why));
+        sync = d->needs_sync;
+        d->needs_sync = false;
+    }
+    if (d->fill_since_ns)
+        due = d->fill_since_ns + flush_ns;
+    mutex_unlock(&d->mutex);
+    if (sync && spool_sync(d->spool, &why) != OK && log_again(&d->logged_step_ns, now, 60))
+        LOG_ERROR("remote", "Syncing the spool failed", LF_STR("remote_name", d->id), LF_WHY(&why));
+    return due;
+}
+
+/* Frees what is settled, sends again what may be; true while a request waits for its time. */
+static bool tend_requests(Dest *d, const DestConf *c, bool may_send)
+{
+    bool waiting = false;
+    for (u32 i = 0; i < COUNT_OF(d->req); i++) {
+        Req *r = d->req[i];
+        if (!r)
+            continue;
+        mutex_lock(&d->mutex);
+        ReqState s = r->state;
+        mutex_unlock(&d->mutex);
+        if (s == REQ_DONE) {
+            d->req[i] = NULL;
+            req_free(r);
+        } else if (s == REQ_RETRY && may_send) {
+            if (req_age(r, oldest_allowed(d, c))) {
+                req_send(r);
+            } else {
+                d->req[i] = NULL;
+                lanes_release(d, r);
+            }
+        } else if (s == REQ_RETRY) {
+            waiting = true;
+        }
+    }
+    return waiting;
+}
+
+static void step_once(Dest *d)
+{
+    i64 now = clock_mono_ns(d->rw->clock), due = flush_fill(d, now), at;
+    mutex_lock(&d->mutex);
+    DestConf *c = dest_conf_ref(d->conf);
+    i64 paused_until = d->paused_until_ns;
+    bool active = !d->is_removed && !d->rw->is_stopping;
+    mutex_unlock(&d->mutex);
+    bool may_send = active && now >= paused_until;
+    bool waiting = tend_requests(d, c, may_send);
+    if (active)
+        read_ahead(d);
+    if (may_send) {
+        do
+            at = send_ready(d, c, now);
+        while (d->queued_bytes < READ_AHEAD_BYTES / 2 && read_ahead(d));
+        due = MIN(due, at);
+        at = send_metadata(d, c, now);
+        due = MIN(due, at);
+    } else if (active && (waiting || d->queued_bytes)) {
+        due = MIN(due, paused_until);
+    }
+    at = save_cursor(d, now);
+    due = MIN(due, at);
+    u64 bytes = spool_bytes(d->spool);
+    mutex_lock(&d->mutex);
+    metric_set(d->m.spool_bytes, (f64)bytes);
+    dest_count_pending(d);
+    mutex_unlock(&d->mutex);
+    dest_conf_unref(c);
+    if (due != INT64_MAX)
+        remote_write_arm(d->rw, due);
+}
+
+static void step_job(void *arg)
+{
+    Dest *d = arg;
+    for (;;) {
+        mutex_lock(&d->mutex);
+        bool go = d->step_wanted && !d->is_closed;
+        d->step_wanted = false;
+        if (!go)
+            d->step_queued = false;
+        mutex_unlock(&d->mutex);
+        if (!go)
+            break;
+        step_once(d);
+        dest_close_if_idle(d);
+    }
+    dest_unref(d);
+}
+
+void dest_schedule(Dest *d)
+{
+    bool submit = false;
+    if (d->rw->is_stopping)
+        return;
+    mutex_lock(&d->mutex);
+    d->step_wanted = true;
+    if (!d->step_queued && !d->is_closed) {
+        d->step_queued = submit = true;
+        d->refs++;
+    }
+    mutex_unlock(&d->mutex);
+    if (submit && pool_submit(d->rw->pool, step_job, d) != OK) {
+        mutex_lock(&d->mutex);
+        d->step_queued = false;
+        mutex_unlock(&d->mutex);
+        dest_unref(d);
+    }
+}
