@@ -17,6 +17,9 @@ static const struct {
     {"amtool", "Alertmanager's command line"},
     {"test", "rule unit tests"},
     {"draw", "charts as pictures"},
+    {"bot", "the Discord bot"},
+    {"gateway", "the event gateway"},
+    {"refinory", "AI orchestration"},
 };
 
 static void usage(FILE *to)
