@@ -1,0 +1,15 @@
+/* The table that scripts/embed_ui.mjs generates. Private to dash/. */
+#pragma once
+
+typedef struct UiAsset {
+    const char *name; /* "index.html", "assets/index-D6JdxLoJ.js" */
+    const char *content_type;
+    const char *etag; /* quoted */
+    const unsigned char *gzip;
+    unsigned gzip_bytes;
+    const unsigned char *brotli;
+    unsigned brotli_bytes;
+    unsigned bytes; /* undone */
+} UiAsset;
+extern const UiAsset ui_assets[];
+extern const unsigned ui_assets_len;
