@@ -113,6 +113,7 @@ typedef struct HttpServerConfig {
     Account *account;
     i64 head_timeout_ms, body_idle_timeout_ms, idle_timeout_ms, write_timeout_ms; /* 0 = 10 s, 30 s, 5 min, 60 s */
     Str tls_cert_file, tls_key_file, tls_client_ca_file; /* empty = plain; reloaded when files change */
+    Str tls_client_auth_type;    /* Go's names; empty = RequireAndVerifyClientCert when there is a client CA */
     const char *tls_min_version; /* "TLS12" (default), "TLS13" */
     const HttpHeader *extra_headers; /* on every answer (web.config.file's http_server_config.headers) */
     u32 extra_headers_len;

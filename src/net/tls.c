@@ -15,6 +15,7 @@ struct TlsContexts {
     SSL_CTX *ctx;
     Watched cert, key, client_ca;
     int min_version;
+    Str client_auth_type; /* owned */
     i64 looked_ms;
 };
 
@@ -98,7 +99,37 @@ static Err use_client_ca(SSL_CTX *ctx, const char *path, Why *why)
     wipe_pem(&b, bio);
     if (n == 0)
         return why_set(why, E_INVALID, "client CA file %s holds no certificate", path);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    return OK;
+}
+
+static int take_any_certificate(int ok, X509_STORE_CTX *ctx)
+{
+    return 1;
+}
+
+/* Go's ClientAuthType. */
+static Err set_client_auth(SSL_CTX *ctx, Str type, bool has_ca, Why *why)
+{
+    int require = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    if (str_empty(type))
+        type = has_ca ? S("RequireAndVerifyClientCert") : S("NoClientCert");
+    if (str_eq(type, S("NoClientCert")))
+        return has_ca ? why_set(why, E_INVALID,
+                                "a client CA is given, but client_auth_type is NoClientCert: use "
+                                "RequireAndVerifyClientCert")
+                      : OK;
+    if (str_eq(type, S("RequestClientCert")))
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, take_any_certificate);
+    else if (str_eq(type, S("RequireAnyClientCert")) || str_eq(type, S("RequireClientCert")))
+        SSL_CTX_set_verify(ctx, require, take_any_certificate);
+    else if (!has_ca)
+        return why_set(why, E_INVALID, "client_auth_type %.*s needs a client_ca_file", STR_FMT(type));
+    else if (str_eq(type, S("VerifyClientCertIfGiven")))
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    else if (str_eq(type, S("RequireAndVerifyClientCert")))
+        SSL_CTX_set_verify(ctx, require, NULL);
+    else
+        return why_set(why, E_INVALID, "client_auth_type %.*s is not known", STR_FMT(type));
     return OK;
 }
 
@@ -127,6 +158,8 @@ static Err load(TlsContexts *t, SSL_CTX **ret, Why *why)
         e = use_key(ctx, t->key.path, why);
     if (e == OK && t->client_ca.path)
         e = use_client_ca(ctx, t->client_ca.path, why);
+    if (e == OK)
+        e = set_client_auth(ctx, t->client_auth_type, t->client_ca.path, why);
     if (e == OK)
         *ret = ctx;
     else
@@ -160,6 +193,7 @@ Err tls_contexts_new(const HttpServerConfig *c, TlsContexts **ret, Why *why)
                      : strcmp(min, "TLS11") == 0 ? TLS1_1_VERSION
                      : strcmp(min, "TLS10") == 0 ? TLS1_VERSION
                                                  : TLS1_2_VERSION;
+    t->client_auth_type = mem_dup(c->tls_client_auth_type);
     watch(&t->cert, c->tls_cert_file);
     watch(&t->key, c->tls_key_file);
     watch(&t->client_ca, c->tls_client_ca_file);
@@ -180,6 +214,7 @@ void tls_contexts_free(TlsContexts *t)
     mem_free(t->cert.path);
     mem_free(t->key.path);
     mem_free(t->client_ca.path);
+    mem_free((void *)t->client_auth_type.at);
     mem_free(t);
 }
 
@@ -197,7 +232,6 @@ static void reload_if_changed(TlsContexts *t, Clock *clock)
     Why why = {0};
     if (load(t, &fresh, &why) != OK) {
         LOG_WARN("web", "TLS files changed but cannot be used, keeping the old ones", LF_WHY(&why));
-        t->cert.stat = (VfsStat){0}; /* perhaps half written: look again */
         return;
     }
     SSL_CTX_free(t->ctx);

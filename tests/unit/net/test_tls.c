@@ -33,7 +33,8 @@ static Identity make(const char *name, const char *san, const Identity *issuer, 
     X509_gmtime_adj(X509_getm_notBefore(id.cert), -3600);
     X509_gmtime_adj(X509_getm_notAfter(id.cert), 86400);
     X509_set_pubkey(id.cert, id.key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(id.cert), "CN", MBSTRING_ASC, (const u8 *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(id.cert), "CN", MBSTRING_ASC, (const u8 *)name, -1, -1,
+                               0);
     const Identity *by = issuer ? issuer : &id;
     X509_set_issuer_name(id.cert, X509_get_subject_name(by->cert));
     add_extension(id.cert, by->cert, NID_basic_constraints, issuer ? "CA:FALSE" : "critical,CA:TRUE");
@@ -127,7 +128,8 @@ static HttpResult fetch(Pair *p, TlsConfig tls, Str body, const char *path)
 {
     HttpClientConfig c = {.tls = tls};
     HttpResult r;
-    HttpCall call = {.config = &c, .timeout_ms = 20000, .method = body.len ? S("POST") : S("GET"), .body = body};
+    HttpCall call = {
+        .config = &c, .timeout_ms = 20000, .method = body.len ? S("POST") : S("GET"), .body = body};
     call.url = arena_printf(&arena, "https://127.0.0.1:%u%s", p->f.port, path);
     http_call(p->client, &call, &arena, &r);
     return r;
@@ -213,13 +215,25 @@ static void test_client_certificates(void **state)
     tls.cert = cert_pem(&peer);
     tls.key = (Secret){key_pem(&peer)};
     want_ready(&p, tls);
-    tls = (TlsConfig){.ca = cert_pem(&ca), .cert_file = save("peer.pem", cert_pem(&peer)), .key_file = save("peer.key", key_pem(&peer))};
+    tls = (TlsConfig){.ca = cert_pem(&ca),
+                      .cert_file = save("peer.pem", cert_pem(&peer)),
+                      .key_file = save("peer.key", key_pem(&peer))};
     want_ready(&p, tls);
     Identity stranger = make("stranger", "DNS:client", &other_ca, 6);
     tls = (TlsConfig){.ca = cert_pem(&ca), .cert = cert_pem(&stranger), .key = {key_pem(&stranger)}};
     want_refused(&p, tls);
-    identity_free(&stranger);
     pair_stop(&p);
+    pair_start(&p, &server, (HttpServerConfig){.tls_client_auth_type = S("RequireAnyClientCert")});
+    want_refused(&p, (TlsConfig){.ca = cert_pem(&ca)});
+    want_ready(&p, tls);
+    pair_stop(&p);
+    pair_start(&p, &server,
+               (HttpServerConfig){.tls_client_auth_type = S("VerifyClientCertIfGiven"),
+                                  .tls_client_ca_file = save("client_ca.pem", cert_pem(&ca))});
+    want_ready(&p, (TlsConfig){.ca = cert_pem(&ca)});
+    want_refused(&p, tls);
+    pair_stop(&p);
+    identity_free(&stranger);
 }
 
 /* A new connection after the files changed gets the new certificate; broken files leave the old one in place. */
@@ -231,7 +245,7 @@ static void test_reload(void **state)
     want_ready(&p, old);
     Identity next = make("next", "IP:127.0.0.1", &other_ca, 7);
     save("key.pem", S("not a key\n"));
-    usleep(1100000); /* files are looked at once a second, when a connection comes */
+    usleep(1100000);                  /* files are looked at once a second, when a connection comes */
     old.server_name = S("localhost"); /* so that one comes */
     want_ready(&p, old);
     save("key.pem", key_pem(&next));
@@ -283,6 +297,14 @@ static void test_configuration_errors(void **state)
     assert_int_equal(http_server_new(&c, &s, &why), E_INVALID);
     c.tls_key_file = save("b.pem", key_pem(&server));
     c.tls_client_ca_file = save("c.pem", S("rubbish"));
+    assert_int_equal(http_server_new(&c, &s, &why), E_INVALID);
+    c.tls_client_ca_file = save("c.pem", cert_pem(&ca));
+    c.tls_client_auth_type = S("NoClientCert");
+    assert_int_equal(http_server_new(&c, &s, &why), E_INVALID);
+    c.tls_client_auth_type = S("Perhaps");
+    assert_int_equal(http_server_new(&c, &s, &why), E_INVALID);
+    c.tls_client_ca_file = (Str){0};
+    c.tls_client_auth_type = S("RequireAndVerifyClientCert");
     assert_int_equal(http_server_new(&c, &s, &why), E_INVALID);
     loop_free(l);
 }
