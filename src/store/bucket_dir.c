@@ -357,6 +357,7 @@ static Err list_dir(Listing *l, Str key, u32 depth, Why *why)
     Bucket *b = l->b;
     if (snprintf(path, sizeof path, "%s/%.*s", b->dir, STR_FMT(key)) >= (int)sizeof path || depth > PARTS_MAX)
         return why_set(why, E_CORRUPT, "bucket %s: %.*s is nested too deep", b->dir, STR_FMT(key));
+    path[strlen(path) - 1] = 0; /* key is empty or ends with a slash */
     Names n = {0};
     Err e = b->vfs->list(b->vfs, path, take_name, &n, why);
     if (e == E_NOT_FOUND && depth)

@@ -267,24 +267,6 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Does a file with a broken head hold anything that looks like a record of ours? */
-static Err holds_records(File *f, u64 size, bool *ret, Why *why)
-{
-    u8 *buf = mem_alloc(256 << 10);
-    Err e = OK;
-    *ret = false;
-    for (u64 off = 0; off < size && e == OK && !*ret; off += (256 << 10) - 80) {
-        size_t n;
-        e = f->vfs->pread(f, off, buf, 256 << 10, &n, why);
-        for (size_t i = 0; e == OK && i + REC_HEAD_BYTES <= n && !*ret; i += 8) {
-            RecHead h;
-            *ret = rec_head_decode(buf + i, get_u64(buf + i + 16), &h);
-        }
-    }
-    mem_free(buf);
-    return e;
-}
-
 static Err replay(void *arg, const RecHead *h, Str body, Why *why)
 {
     ILog *l = arg;
@@ -333,7 +315,7 @@ static Err load_segment(ILog *l, u64 first, bool is_last, bool may_remove, bool 
     if (e == E_CORRUPT && may_remove) {
         bool holds;
         Why other;
-        Err e2 = holds_records(f, size, &holds, &other);
+        Err e2 = recfile_holds_records(f, size, &holds, &other);
         if (e2 == OK && !holds && (e2 = v->unlink(v, path, &other)) == OK &&
             (e2 = v->sync_dir(v, l->dir, &other)) == OK) {
             LOG_WARN("ilog", "Unfinished segment removed", LF_C("segment", path), LF_WHY(why));

@@ -187,72 +187,84 @@ static void set_fact(Outbox *o, Str key, Str value)
     mem_free(old);
 }
 
+bool outbox_change_decode(const RecHead *h, Str body, OutboxChange *ret)
+{
+    Bytes in = bytes_of(body);
+    *ret = (OutboxChange){.key = S(""), .text = S("")};
+    switch (h->type) {
+    case OUTBOX_META:
+        return h->seq < OUTBOX_ID_MAX;
+    case OUTBOX_ITEM:
+    case OUTBOX_LETTER:
+        ret->attempts = bytes_u32(&in);
+        ret->time_ms = (i64)bytes_u64(&in);
+        __attribute__((fallthrough));
+    case OUTBOX_ADD:
+    case OUTBOX_FACT:
+        ret->key = bytes_name(&in);
+        ret->text = bytes_name(&in);
+        return !in.bad && in.at == in.end && (h->type == OUTBOX_FACT || (h->seq && h->seq < OUTBOX_ID_MAX));
+    case OUTBOX_RETRY:
+    case OUTBOX_DONE:
+    case OUTBOX_DEAD:
+        ret->text = body;
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* One record's change. E_CORRUPT when a record does not fit its format: its checksum was right, so that is no rot. */
 static Err apply(void *arg, const RecHead *h, Str body, Why *why)
 {
     Outbox *o = arg;
-    Bytes in = bytes_of(body);
+    OutboxChange c;
     Item *it = find(o, h->seq);
+    i64 aux = (i64)h->aux;
+    if (!outbox_change_decode(h, body, &c) || (it && (h->type == OUTBOX_ADD || h->type == OUTBOX_ITEM)))
+        return why_set(why, E_CORRUPT, "%s: record %llu (type %u) makes no sense", o->dir,
+                       (unsigned long long)h->number, h->type);
     switch (h->type) {
     case OUTBOX_META:
-        if (h->seq >= OUTBOX_ID_MAX)
-            in.bad = true;
-        else
-            o->next_id = MAX(o->next_id, h->seq);
+        o->next_id = MAX(o->next_id, h->seq);
         break;
     case OUTBOX_ADD:
-    case OUTBOX_ITEM: {
-        OutboxItem i = {.id = h->seq, .created_ms = (i64)h->aux};
-        if (h->type == OUTBOX_ITEM) {
-            i.attempts = bytes_u32(&in);
-            i.not_before_ms = (i64)bytes_u64(&in);
-        }
-        i.key = bytes_name(&in);
-        i.body = bytes_name(&in);
-        if (!in.bad && !it && i.id && i.id < OUTBOX_ID_MAX)
-            insert(o, &i);
-        else
-            in.bad = true;
+        insert(o, &(OutboxItem){.id = h->seq, .key = c.key, .body = c.text, .created_ms = aux});
         break;
-    }
+    case OUTBOX_ITEM:
+        insert(o, &(OutboxItem){.id = h->seq,
+                                .key = c.key,
+                                .body = c.text,
+                                .attempts = c.attempts,
+                                .not_before_ms = c.time_ms,
+                                .created_ms = aux});
+        break;
     case OUTBOX_RETRY:
         if (it) {
             it->i.attempts++;
-            it->i.not_before_ms = (i64)h->aux;
+            it->i.not_before_ms = aux;
             it->is_taken = false;
-            heap_push(&o->waiting, (Due){it->i.not_before_ms, it->i.id});
+            heap_push(&o->waiting, (Due){aux, it->i.id});
         }
         break;
     case OUTBOX_DEAD:
         if (it)
-            insert_letter(o, &it->i, body, (i64)h->aux);
+            insert_letter(o, &it->i, c.text, aux);
         __attribute__((fallthrough));
     case OUTBOX_DONE:
         if (it)
             remove_item(o, it);
         break;
-    case OUTBOX_LETTER: {
-        OutboxItem i = {.id = h->seq};
-        i.attempts = bytes_u32(&in);
-        i.created_ms = (i64)bytes_u64(&in);
-        i.key = bytes_name(&in);
-        Str reason = bytes_name(&in);
-        if (!in.bad)
-            insert_letter(o, &i, reason, (i64)h->aux);
+    case OUTBOX_LETTER:
+        insert_letter(
+            o, &(OutboxItem){.id = h->seq, .key = c.key, .attempts = c.attempts, .created_ms = c.time_ms},
+            c.text, aux);
+        break;
+    case OUTBOX_FACT:
+        set_fact(o, c.key, c.text);
         break;
     }
-    case OUTBOX_FACT: {
-        Str key = bytes_name(&in), value = bytes_name(&in);
-        if (!in.bad)
-            set_fact(o, key, value);
-        break;
-    }
-    default:
-        in.bad = true;
-    }
-    return in.bad ? why_set(why, E_CORRUPT, "%s: record %llu (type %u) makes no sense", o->dir,
-                            (unsigned long long)h->number, h->type)
-                  : OK;
+    return OK;
 }
 
 /* ---- writing: callers gather in a group, one of them writes it ---- */

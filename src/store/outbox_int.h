@@ -26,3 +26,11 @@ enum {
     OUTBOX_NOTE_MAX = 1024,         /* reasons and provider ids are cut to it */
     OUTBOX_GARBAGE_MIN = 256 << 10, /* smaller files are not worth a checkpoint */
 };
+
+/* What a record's body says; slices of it. */
+typedef struct OutboxChange {
+    u32 attempts;
+    i64 time_ms;   /* not before, or created */
+    Str key, text; /* text: body, value, reason or provider's id */
+} OutboxChange;
+bool outbox_change_decode(const RecHead *h, Str body, OutboxChange *ret);

@@ -272,3 +272,20 @@ Err recfile_recover(File *f, const char *path, const RecFileHead *h, bool repair
     *ret = end;
     return e;
 }
+
+Err recfile_holds_records(File *f, u64 size, bool *ret, Why *why)
+{
+    u8 *buf = mem_alloc(256 << 10);
+    Err e = OK;
+    *ret = false;
+    for (u64 off = 0; off < size && e == OK && !*ret; off += (256 << 10) - 80) {
+        size_t n;
+        e = f->vfs->pread(f, off, buf, 256 << 10, &n, why);
+        for (size_t i = 0; e == OK && i + REC_HEAD_BYTES <= n && !*ret; i += 8) {
+            RecHead h;
+            *ret = rec_head_decode(buf + i, get_u64(buf + i + 16), &h);
+        }
+    }
+    mem_free(buf);
+    return e;
+}

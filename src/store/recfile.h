@@ -95,3 +95,6 @@ typedef struct RecEnd {
 } RecEnd;
 Err recfile_recover(File *f, const char *path, const RecFileHead *h, bool repair, RecFn fn, void *arg,
                     RecEnd *ret, Why *why);
+
+/* Does a file whose head is broken hold anything that looks like a record? If not, it was born at the moment of a crash. */
+Err recfile_holds_records(File *f, u64 size, bool *ret, Why *why);

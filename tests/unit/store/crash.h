@@ -24,12 +24,20 @@ static inline SimFs *cut_number(SimFs *fs, u32 turn, u64 seed, u64 *ret_at)
     *ret_at = turn < SIM_CUTS ? ops : dice(&state, ops + 1);
     return simfs_cut(fs, *ret_at, (SimCut)(turn % SIM_CUTS), state);
 }
+/* PHAROS_CUTS multiplies: the same test, for a night. */
+static inline u32 cuts_wanted(u32 normally)
+{
+    const char *s = getenv("PHAROS_CUTS");
+    return normally * (s && atoi(s) > 0 ? (u32)atoi(s) : 1);
+}
+
 /* Runs `scenario` with every single call failing in turn, in each way, until no fault fires any more; then looks at what is on
  * disk when the process was killed, and when the power failed. Returns the number of runs. */
 typedef struct FaultLoop {
     void *(*scenario)(SimFs *fs); /* gives back what it was promised */
     u32 (*violations)(SimFs *after, void *promised, u64 at_op);
     void (*forget)(void *promised);
+    u32 stride; /* 0 = every call; otherwise every stride-th, for long scenarios */
 } FaultLoop;
 
 static inline u32 fault_loop(const FaultLoop *l)
@@ -47,7 +55,7 @@ static inline u32 fault_loop(const FaultLoop *l)
     u32 runs = 0;
     for (size_t k = 0; k < COUNT_OF(kinds); k++) {
         bool fired = true;
-        for (u64 n = 1; fired; n++, runs++) {
+        for (u64 n = 1; fired; n += MAX(l->stride, 1u), runs++) {
             SimFs *fs = simfs_new();
             simfs_fail(fs, n, kinds[k].e, kinds[k].flags);
             void *promised = l->scenario(fs);

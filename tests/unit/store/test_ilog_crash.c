@@ -197,6 +197,14 @@ static u32 violations(SimFs *after, void *promised, u64 at_op)
     }
     c.bad += ilog_append_wait(l, &(LogRecord){.lane = 0, .bytes = S("life goes on")}, NULL, &why) != OK;
     ilog_close(l);
+    Buf out;
+    buf_init(&out, 1 << 16);
+    FsckReport report = {.out = &out};
+    c.bad +=
+        fsck_ilog(simfs_vfs(after), "/data/log", &report, &why) != OK || report.errors || report.warnings;
+    if (out.len)
+        print_message("%.*s", STR_FMT(buf_view(&out)));
+    buf_done(&out);
     return c.bad;
 }
 
@@ -213,12 +221,6 @@ static u32 cuts(SimFs *fs, Promised *p, u32 turns, u64 seed, u32 *ret_first_bad)
     return broken;
 }
 
-static u32 turns_wanted(u32 normally)
-{
-    const char *s = getenv("PHAROS_CUTS");
-    return s ? (u32)atoi(s) : normally;
-}
-
 static void test_power_cuts(void **state)
 {
     (void)state;
@@ -230,7 +232,7 @@ static void test_power_cuts(void **state)
         assert_int_equal(p->n, 90);
         for (u32 n = 0; n < p->n; n++)
             assert_true(p->acked[n] != UINT64_MAX);
-        u32 first = 0, turns = turns_wanted(100);
+        u32 first = 0, turns = cuts_wanted(100);
         u32 bad = cuts(fs, p, turns, seed * 1000, &first);
         if (bad)
             fail_msg("seed %llu: %u of %u cuts broke a promise, first at turn %u", (unsigned long long)seed,
@@ -248,7 +250,7 @@ static void test_power_cuts_during_recovery(void **state)
     (void)state;
     SimFs *fs = simfs_new();
     Promised *p = scenario(fs);
-    for (u32 turn = 0; turn < turns_wanted(40); turn++) {
+    for (u32 turn = 0; turn < cuts_wanted(40); turn++) {
         u64 at, ignored;
         SimFs *first = cut_number(fs, turn, 77, &at);
         ILog *l;
