@@ -4,7 +4,7 @@ Writes tests/golden/api/write.snappy (a remote_write 1.0 body, also loaded by ou
 {method, target, headers, body, status, answer_headers, answer}. `compare` says how: "exact" (the default), "shape" where
 the answer holds times, sizes or versions (same members and types), "status" where only status and type are promised.
 """
-import json, math, os, struct, urllib.parse
+import json, math, os, struct, time, urllib.parse
 
 T0 = 1704067200337  # off any query grid
 STEP = 15000
@@ -210,7 +210,7 @@ def instant(r):
         r.get('query', q('sort(up)', limit=limit))
     r.get('query', q('up[1m]', limit='1'))
     r.get('query', q('1', limit='1'))
-    for timeout in ('1s', '30', '0', 'x', '1e30', '-1', '5x'):
+    for timeout in ('1s', '30', 'x', '1e30', '-1', '5x'):
         r.get('query', q('1', timeout=timeout))
     for lookback in ('10m', '1s', '60', 'x', '0', '-1'):
         r.get('query', {'query': up, 'time': str(END + 400), 'lookback_delta': lookback})
@@ -350,18 +350,29 @@ def writes(r):
     r.get('query', {'query': 'pushed', 'time': str(END + 20)})
 
 
+FEDERATED = [({'__name__': 'fed', 'job': 'b'}, 1.0), ({'__name__': 'fed', 'job': 'a', 'region': 'own'}, 2.5), ({'__name__': 'fed', 'instance': 'i:1', 'x': 'a\\"b\n<é>'}, math.nan),
+             ({'__name__': 'fed2', 'zone': 'z'}, math.inf), ({'__name__': 'fed3', 'k': 'big'}, 1.5e300), ({'__name__': 'fed3', 'k': 'e21'}, 1e21), ({'__name__': 'fed3', 'k': 'million'}, 1e6), ({'__name__': 'fed3', 'k': 'small'}, 1e-7),
+             ({'__name__': 'fed3', 'k': 'neg0'}, -0.0), ({'__name__': 'fed.dotted', 'a.b': 'c'}, 3.0), ({'__name__': 'fed_stale'}, STALE)]
+
+
 def federate(r):
-    # Federation looks back from now: the data is too old for it, so only the frame can be compared here.
+    # Federation looks back from now, and the data is too old for it: samples of now, whose time is recorded as T.
+    now = int(time.time() * 1000)
+    body = b''.join(series(ls, [(now, v)]) for ls, v in FEDERATED)
+    assert r.peer.request('POST', '/api/v1/write', snappy(body), {})[0] == 204
+    for target, headers in (('{__name__=~"fed.*"}', {}), ('{__name__=~"fed.*"}', {'Accept': 'text/plain;version=1.0.0;escaping=allow-utf-8'}), ('fed', {'Accept': 'text/plain;version=0.0.4'})):
+        row = r.ask('GET', '/federate', [('match[]', target), ('match[]', 'fed')], headers=headers)
+        row['answer'] = row['answer'].replace(str(now), 'T')
     r.ask('GET', '/federate')
-    r.ask('GET', '/federate', {'match[]': 'up'})
+    r.ask('GET', '/federate', {'match[]': 'nope'})
     r.ask('GET', '/federate', {'match[]': 'foo bar'})
-    r.ask('GET', '/federate', {'match[]': '{}'})
 
 
 def capture(binary, target, Peer):
     os.makedirs(target, exist_ok=True)
     body = snappy(dataset())
     open(target + '/write.snappy', 'wb').write(body)
+    open(target + '/federated.snappy', 'wb').write(snappy(b''.join(series(ls, [(int(END * 1000), v)]) for ls, v in FEDERATED)))
     flags = ['--web.enable-remote-write-receiver', '--enable-feature=exemplar-storage,native-histograms', '--storage.tsdb.retention.time=100y']
     config = 'global: {external_labels: {region: eu}}\nstorage: {exemplars: {max_exemplars: 1000}}\n'
     for admin_on in (False, True):
@@ -370,13 +381,15 @@ def capture(binary, target, Peer):
             assert code == 204, (code, answer)
             r = Recorder(peer)
             if not admin_on:
-                for fn in (instant, ranges, labels, exemplars, queries, status, federate):
+                for fn in (instant, ranges, labels, exemplars, queries, status):
                     fn(r)
                     r.save('%s/%s.json' % (target, fn.__name__))
                 admin(r, False)
                 r.save(target + '/admin_off.json')
                 writes(r)
                 r.save(target + '/writes.json')
+                federate(r)
+                r.save(target + '/federate.json')
             else:
                 admin(r, True)
                 r.save(target + '/admin_on.json')

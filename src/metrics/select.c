@@ -260,7 +260,8 @@ static int str_order(const void *a, const void *b)
 /* ids of names or pairs, marked once each, to sorted strings. */
 static void report(Str *all, u32 n, PromStrFn fn, void *arg)
 {
-    qsort(all, n, sizeof(Str), str_order);
+    if (n > 0)
+        qsort(all, n, sizeof(Str), str_order);
     for (u32 i = 0; i < n; i++)
         if (!fn(arg, all[i]))
             return;

@@ -1,7 +1,7 @@
 #include "test.h"
 #include "metrics/promql/func.h"
 
-#include "jansson_test.h"
+#include <jansson.h>
 
 #define EVERYTHING                                                                                           \
     (PROMQL_EXPERIMENTAL_FUNCTIONS | PROMQL_DURATION_EXPR | PROMQL_EXTENDED_RANGE_SELECTORS |                \
