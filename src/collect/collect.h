@@ -43,7 +43,8 @@ typedef struct TargetGroup {
 } TargetGroup;
 
 typedef struct FileSd {
-    const Str *patterns; /* absolute, or relative to the process; NUL-terminated; at most one * in the last part */
+    const Str
+        *patterns; /* absolute, or relative to the process; NUL-terminated; at most one * in the last part */
     u32 patterns_len;
     i64 refresh_ms;
 } FileSd;
@@ -80,41 +81,68 @@ typedef struct DnsAnswer {
     Str host; /* address, SRV or MX target */
     u16 port; /* SRV */
 } DnsAnswer;
-typedef Err (*DnsLookup)(void *arg, Str name, DnsSdType type, Arena *arena, DnsAnswer **ret, u32 *ret_len, Why *why);
+typedef Err (*DnsLookup)(void *arg, Str name, DnsSdType type, Arena *arena, DnsAnswer **ret, u32 *ret_len,
+                         Why *why);
 Err dns_lookup(void *arg, Str name, DnsSdType type, Arena *arena, DnsAnswer **ret, u32 *ret_len, Why *why);
+
+/* How pages are fetched: http_send and http_cancel over a client, or a test's double. */
+typedef struct Fetcher {
+    HttpCallHandle *(*send)(void *arg, const HttpCall *call, void (*done)(void *arg, const HttpResult *r),
+                            void *done_arg);
+    void (*cancel)(void *arg, HttpCallHandle *h);
+    void *arg;
+} Fetcher;
+Fetcher fetcher_of(HttpClient *client);
 
 typedef struct DiscoveryEnv {
     Loop *loop;
-    Pool *pool;         /* for files and DNS; NULL = inline (tests) */
-    HttpClient *client;
+    Pool *pool; /* for files and DNS; NULL = inline (tests) */
+    Fetcher fetch;
+    struct PromConfig
+        *owner; /* referenced: what SdConfigs points into; NULL when it outlives the loop's jobs */
     Vfs *vfs;
-    DnsLookup dns;      /* NULL = dns_lookup */
+    DnsLookup dns; /* NULL = dns_lookup */
     void *dns_arg;
     const char *manager; /* "scrape", "notify": name label of prometheus_sd_* metrics */
 } DiscoveryEnv;
 /* changed is called on the loop, also once soon after the start. c's strings must live as long as the Discovery. */
-Discovery *discovery_new(const DiscoveryEnv *env, const SdConfigs *c, Str config_name, void (*changed)(void *arg), void *arg);
+Discovery *discovery_new(const DiscoveryEnv *env, const SdConfigs *c, Str config_name,
+                         void (*changed)(void *arg), void *arg);
 void discovery_free(Discovery *d);
 /* On the loop, valid until the next callback. */
 u32 discovery_groups(Discovery *d, const TargetGroup *const **ret);
 /* JSON or YAML target lists, as file_sd and http_sd read them. Everything lives in arena. */
-Err target_groups_parse(Str text, bool is_json, const char *name, Arena *arena, TargetGroup **ret, u32 *ret_len, Why *why);
+Err target_groups_parse(Str text, bool is_json, const char *name, Arena *arena, TargetGroup **ret,
+                        u32 *ret_len, Why *why);
 
 /* ---- prometheus.yml (prom_config.c, job_config.c) ---- */
 
-typedef enum ScrapeProtocol { PROTO_PROTOBUF, PROTO_TEXT_0_0_4, PROTO_TEXT_1_0_0, PROTO_OM_0_0_1, PROTO_OM_1_0_0, PROTO_NONE } ScrapeProtocol;
-typedef enum EscapingScheme { ESCAPE_ALLOW_UTF8, ESCAPE_UNDERSCORES, ESCAPE_DOTS, ESCAPE_VALUES } EscapingScheme;
+typedef enum ScrapeProtocol {
+    PROTO_PROTOBUF,
+    PROTO_TEXT_0_0_4,
+    PROTO_TEXT_1_0_0,
+    PROTO_OM_0_0_1,
+    PROTO_OM_1_0_0,
+    PROTO_NONE
+} ScrapeProtocol;
+typedef enum EscapingScheme {
+    ESCAPE_ALLOW_UTF8,
+    ESCAPE_UNDERSCORES,
+    ESCAPE_DOTS,
+    ESCAPE_VALUES
+} EscapingScheme;
 
 typedef struct ScrapeLimits {
     u64 body_bytes_max; /* 0 = none, everywhere here */
-    u64 samples, targets, labels, label_name_bytes, label_value_bytes, histogram_buckets, keep_dropped_targets;
+    u64 samples, targets, labels, label_name_bytes, label_value_bytes, histogram_buckets,
+        keep_dropped_targets;
 } ScrapeLimits;
 
 typedef struct ScrapeJob {
     Str name, scheme, metrics_path;
     i64 interval_ms, timeout_ms;
-    bool honor_labels, honor_timestamps, track_timestamps_staleness, compression, native_histograms, classic_too, convert_nhcb,
-        extra_metrics, legacy_names;
+    bool honor_labels, honor_timestamps, track_timestamps_staleness, compression, native_histograms,
+        classic_too, convert_nhcb, extra_metrics, legacy_names;
     EscapingScheme escaping;
     ScrapeProtocol protocols[8], fallback;
     u32 protocols_len;
@@ -157,8 +185,10 @@ struct PromConfig {
     RelabelRules alert_relabel;
     const AlertmanagerConfig *alertmanagers;
     u32 alertmanagers_len;
-    const ConfNode *remote_write, *remote_read; /* items; remote_write is read by collect/remote */
+    const ConfNode *remote_write, *remote_read; /* items, as written */
     u32 remote_write_len, remote_read_len;
+    const struct RemoteWriteConfig *destinations; /* remote_write as collect/remote reads it */
+    u32 destinations_len;
     i64 retention_ms, out_of_order_ms; /* storage.tsdb; 0 = not set */
     u64 retention_bytes;
     f64 retention_percent;
@@ -166,7 +196,8 @@ struct PromConfig {
 };
 /* Never NULL; one reference. Reads scrape_config_files too. */
 PromConfig *prom_config_read(Vfs *v, const char *path);
-PromConfig *prom_config_read_text(Vfs *v, const char *path, Str text); /* path: for messages and relative files */
+PromConfig *prom_config_read_text(Vfs *v, const char *path,
+                                  Str text);      /* path: for messages and relative files */
 Err prom_config_verdict(PromConfig *c, Why *why); /* OK or E_INVALID with all errors */
 void prom_config_print_issues(PromConfig *c, Buf *out);
 PromConfig *prom_config_ref(PromConfig *c);
@@ -178,22 +209,22 @@ void prom_config_unref(PromConfig *c);
 Labels target_discovered_labels(const ScrapeJob *job, Labels target, Labels group, Arena *a);
 /* After relabelling: all labels but __meta_*; len 0 when a rule drops the target; E_INVALID when there is no usable target. */
 Err target_labels(const ScrapeJob *job, Labels discovered, Arena *a, Labels *ret, Why *why);
-Labels target_public_labels(Labels all, Arena *a);                /* without __* */
-Str target_url(const ScrapeJob *job, Labels all, Arena *a);       /* scheme://address/path?params */
+Labels target_public_labels(Labels all, Arena *a);          /* without __* */
+Str target_url(const ScrapeJob *job, Labels all, Arena *a); /* scheme://address/path?params */
 Str scrape_accept_header(const ScrapeJob *job, Arena *a);
 
 /* ---- the collector (collector.c, scrape.c) ---- */
 
 typedef struct CollectorEnv {
     Loop *loop;
-    Pool *pool;         /* parses pages and writes to the sink; NULL = inline on the loop (tests) */
-    HttpClient *client;
+    Pool *pool; /* parses pages and writes to the sink; NULL = inline on the loop (tests) */
+    Fetcher fetch;
     SampleSink *sink;
     Vfs *vfs;
     Str tenant;
-    Str external_host;  /* replaces localhost in globalUrl: "host:9090" */
+    Str external_host; /* replaces localhost in globalUrl: "host:9090" */
     u64 offset_seed;
-    bool no_alignment;  /* timestamps as they come, not on the interval's grid */
+    bool no_alignment; /* timestamps as they come, not on the interval's grid */
     DnsLookup dns;
     void *dns_arg;
 } CollectorEnv;

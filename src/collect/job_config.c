@@ -53,10 +53,11 @@ static int protocol_find(Conf *c, const ConfNode *n, Str s)
         names[i] = str_c(protocol_names[i]);
     }
     Str near = str_nearest(s, names, COUNT_OF(names));
-    conf_error(c, n, "unknown scrape protocol \"%.*s\"%s%.*s%s", STR_FMT(str_sub(s, 0, 60)), near.len ? ", did you mean " : "",
-               STR_FMT(near),
-               near.len ? "?" : "; one of OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0, "
-                                "PrometheusText0.0.4, PrometheusProto");
+    conf_error(c, n, "unknown scrape protocol \"%.*s\"%s%.*s%s", STR_FMT(str_sub(s, 0, 60)),
+               near.len ? ", did you mean " : "", STR_FMT(near),
+               near.len ? "?"
+                        : "; one of OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0, "
+                          "PrometheusText0.0.4, PrometheusProto");
     return -1;
 }
 
@@ -125,7 +126,8 @@ static void params_read(ConfMap *m, ScrapeJob *job)
         if (conf_node_is_null(list))
             continue;
         if (list->kind != CONF_LIST) {
-            conf_error(m->conf, list, "must be a list of values: [%.*s]", STR_FMT(str_sub(list->text, 0, 40)));
+            conf_error(m->conf, list, "must be a list of values: [%.*s]",
+                       STR_FMT(str_sub(list->text, 0, 40)));
             continue;
         }
         Str *values = list->len ? arena_array(conf_arena(m->conf), Str, list->len) : NULL;
@@ -146,14 +148,16 @@ static void times_read(ConfMap *m, const JobDefaults *d, ScrapeJob *job)
     if (job->interval_ms == 0)
         job->interval_ms = d->interval_ms;
     if (job->timeout_ms > job->interval_ms)
-        conf_error(m->conf, m->node, "scrape_timeout is greater than scrape_interval: make it shorter or scrape less often");
+        conf_error(m->conf, m->node,
+                   "scrape_timeout is greater than scrape_interval: make it shorter or scrape less often");
     if (job->timeout_ms == 0)
         job->timeout_ms = MIN(d->timeout_ms, job->interval_ms);
 }
 
 static void formats_read(ConfMap *m, const JobDefaults *d, ScrapeJob *job)
 {
-    static const ScrapeProtocol defaults[] = {PROTO_OM_1_0_0, PROTO_OM_0_0_1, PROTO_TEXT_1_0_0, PROTO_TEXT_0_0_4};
+    static const ScrapeProtocol defaults[] = {PROTO_OM_1_0_0, PROTO_OM_0_0_1, PROTO_TEXT_1_0_0,
+                                              PROTO_TEXT_0_0_4};
     job->native_histograms = conf_bool(m, "scrape_native_histograms", d->native_histograms);
     job->classic_too = conf_bool(m, "always_scrape_classic_histograms", d->classic_too);
     job->convert_nhcb = conf_bool(m, "convert_classic_histograms_to_nhcb", d->convert_nhcb);

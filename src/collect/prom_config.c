@@ -1,6 +1,7 @@
 /* prometheus.yml as a whole. What Prometheus refuses is refused here, what it accepts is accepted; see
  * tests/unit/collect/test_prom_config.c for the verdicts on its own test files. */
 #include "collect/collect_internal.h"
+#include "collect/remote/remote.h"
 #include <glob.h>
 #include <stdio.h>
 
@@ -37,7 +38,8 @@ static Str expand_label(Conf *c, const ConfNode *at, Str s)
                 buf_char(&out, s.at[i++]);
                 continue;
             }
-            Str ref = close ? str_sub(s, i, from + close + 1) : arena_printf(conf_arena(c), "${%.*s}", STR_FMT(str_sub(s, from, to)));
+            Str ref = close ? str_sub(s, i, from + close + 1)
+                            : arena_printf(conf_arena(c), "${%.*s}", STR_FMT(str_sub(s, from, to)));
             buf_str(&out, conf_expand(c, at, ref));
             i = close ? from + close + 1 : to;
         } else {
@@ -70,7 +72,8 @@ static void global_read(Conf *c, const ConfNode *n, PromConfig *p, JobDefaults *
     i64 interval = conf_duration(&m, "scrape_interval", 0), timeout = conf_duration(&m, "scrape_timeout", 0);
     p->scrape_interval_ms = interval ? interval : 60 * MS_PER_SEC;
     if (timeout > p->scrape_interval_ms)
-        conf_error(c, conf_get(&m, "scrape_timeout"), "is greater than scrape_interval: make it shorter or scrape less often");
+        conf_error(c, conf_get(&m, "scrape_timeout"),
+                   "is greater than scrape_interval: make it shorter or scrape less often");
     p->scrape_timeout_ms = timeout ? timeout : MIN(10 * MS_PER_SEC, p->scrape_interval_ms);
     i64 evaluation = conf_duration(&m, "evaluation_interval", 0);
     p->evaluation_interval_ms = evaluation ? evaluation : 60 * MS_PER_SEC;
@@ -136,7 +139,8 @@ static void alertmanager_read(Conf *c, const ConfNode *n, AlertmanagerConfig *a)
     a->timeout_ms = conf_duration(&m, "timeout", 10 * MS_PER_SEC);
     Str version = conf_str(&m, "api_version", S("v2"));
     if (!str_eq(version, S("v2")))
-        conf_error(c, conf_get(&m, "api_version"), "only v2 is left of Alertmanager's interfaces: remove this line");
+        conf_error(c, conf_get(&m, "api_version"),
+                   "only v2 is left of Alertmanager's interfaces: remove this line");
     conf_http_client(&m, &a->http);
     ConfMap aws;
     const ConfNode *sigv4 = conf_get(&m, "sigv4");
@@ -184,7 +188,9 @@ static void headers_check(ConfMap *m, const char *key)
         conf_mark_secret_output(m->conf, &n->items[i]);
         conf_scalar(m->conf, &n->items[i], m->expand);
         if (conf_header_is_reserved(n->keys[i].text))
-            conf_error(m->conf, &n->keys[i], "this header is set by Pharos itself; for credentials use authorization or basic_auth");
+            conf_error(
+                m->conf, &n->keys[i],
+                "this header is set by Pharos itself; for credentials use authorization or basic_auth");
     }
 }
 
@@ -206,7 +212,8 @@ static void remote_read_read(ConfMap *outer, PromConfig *p)
         conf_need_str(&m, "url");
         Str name = conf_str(&m, "name", S(""));
         if (name.len && strmap_put(&names, name, c))
-            conf_error(c, conf_get(&m, "name"), "the name \"%.*s\" is used twice", STR_FMT(str_sub(name, 0, 80)));
+            conf_error(c, conf_get(&m, "name"), "the name \"%.*s\" is used twice",
+                       STR_FMT(str_sub(name, 0, 80)));
         conf_duration(&m, "remote_timeout", 0);
         conf_bool(&m, "read_recent", false);
         conf_labels(&m, "required_matchers");
@@ -217,7 +224,8 @@ static void remote_read_read(ConfMap *outer, PromConfig *p)
         conf_map_end(&m);
     }
     if (p->remote_read_len)
-        conf_warn(c, conf_get(outer, "remote_read"), "remote_read is not built yet: queries use local data alone");
+        conf_warn(c, conf_get(outer, "remote_read"),
+                  "remote_read is not built yet: queries use local data alone");
     strmap_done(&names);
 }
 
@@ -283,7 +291,8 @@ static u32 attributes_read(ConfMap *m, const char *key)
         if (name.len == 0)
             conf_error(m->conf, &items[i], "an empty attribute name");
         else if (strmap_put(&seen, name, m))
-            conf_error(m->conf, &items[i], "the attribute %.*s is named twice", STR_FMT(str_sub(name, 0, 80)));
+            conf_error(m->conf, &items[i], "the attribute %.*s is named twice",
+                       STR_FMT(str_sub(name, 0, 80)));
     }
     strmap_done(&seen);
     return n;
@@ -291,20 +300,25 @@ static u32 attributes_read(ConfMap *m, const char *key)
 
 static void otlp_read(Conf *c, const ConfNode *n, bool legacy)
 {
-    static const char *const strategies[] = {"UnderscoreEscapingWithSuffixes", "UnderscoreEscapingWithoutSuffixes",
+    static const char *const strategies[] = {"UnderscoreEscapingWithSuffixes",
+                                             "UnderscoreEscapingWithoutSuffixes",
                                              "NoUTF8EscapingWithSuffixes", "NoTranslation", ""};
     ConfMap m;
     if (!n || !conf_map_begin(c, n, &m))
         return;
     bool all = conf_bool(&m, "promote_all_resource_attributes", false);
-    u32 promoted = attributes_read(&m, "promote_resource_attributes"), ignored = attributes_read(&m, "ignore_resource_attributes");
+    u32 promoted = attributes_read(&m, "promote_resource_attributes"),
+        ignored = attributes_read(&m, "ignore_resource_attributes");
     if (all && promoted)
-        conf_error(c, conf_get(&m, "promote_resource_attributes"), "cannot be used together with promote_all_resource_attributes");
+        conf_error(c, conf_get(&m, "promote_resource_attributes"),
+                   "cannot be used together with promote_all_resource_attributes");
     if (!all && ignored)
-        conf_error(c, conf_get(&m, "ignore_resource_attributes"), "needs promote_all_resource_attributes: true");
+        conf_error(c, conf_get(&m, "ignore_resource_attributes"),
+                   "needs promote_all_resource_attributes: true");
     u32 s = conf_enum(&m, "translation_strategy", strategies, COUNT_OF(strategies), 0);
     if (legacy && (s == 2 || s == 3))
-        conf_error(c, conf_get(&m, "translation_strategy"), "%s needs metric_name_validation_scheme: utf8", strategies[s]);
+        conf_error(c, conf_get(&m, "translation_strategy"), "%s needs metric_name_validation_scheme: utf8",
+                   strategies[s]);
     conf_bool(&m, "keep_identifying_resource_attributes", false);
     conf_bool(&m, "convert_histograms_to_nhcb", false);
     conf_bool(&m, "promote_scope_metadata", false);
@@ -335,7 +349,8 @@ static void jobs_read(JobReader *r, ConfMap *m)
             for (u32 k = 0; k < at->len; k++)
                 if (str_eq(at->keys[k].text, S("job_name")))
                     at = &at->items[k];
-            conf_error(m->conf, at, "a second job with the name \"%.*s\": rename or merge one of them", STR_FMT(str_sub(job.name, 0, 80)));
+            conf_error(m->conf, at, "a second job with the name \"%.*s\": rename or merge one of them",
+                       STR_FMT(str_sub(job.name, 0, 80)));
         }
         vec_push(&r->jobs, job);
     }
@@ -407,6 +422,9 @@ static void config_fill(PromConfig *p, Vfs *vfs)
     conf_set_legacy_names(c, p->legacy_names);
     alerting_read(c, conf_get(&m, "alerting"), p);
     p->remote_write_len = conf_list(&m, "remote_write", &p->remote_write);
+    RemoteWriteConfig *destinations = NULL;
+    p->destinations_len = remote_write_read(c, p->remote_write, p->remote_write_len, &destinations);
+    p->destinations = destinations;
     remote_read_read(&m, p);
     storage_read(c, conf_get(&m, "storage"), p);
     tracing_read(c, conf_get(&m, "tracing"));

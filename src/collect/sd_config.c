@@ -4,7 +4,8 @@
 
 /* ---- static ---- */
 
-static bool group_read(Conf *c, const ConfNode *n, bool expand, bool check_addresses, u32 index, TargetGroup *ret)
+static bool group_read(Conf *c, const ConfNode *n, bool expand, bool check_addresses, u32 index,
+                       TargetGroup *ret)
 {
     ConfMap m;
     if (conf_node_is_null(n)) {
@@ -22,7 +23,8 @@ static bool group_read(Conf *c, const ConfNode *n, bool expand, bool check_addre
         *address = (Label){S("__address__"), conf_scalar(c, &targets[i], expand)};
         at[i] = (Labels){address, 1};
         if (check_addresses && str_find_char(address->value, '/') != SIZE_MAX)
-            conf_error(c, &targets[i], "\"%.*s\" is not host:port; the scheme and path belong in `scheme` and `metrics_path`",
+            conf_error(c, &targets[i],
+                       "\"%.*s\" is not host:port; the scheme and path belong in `scheme` and `metrics_path`",
                        STR_FMT(str_sub(address->value, 0, 100)));
     }
     ret->labels = conf_labels(&m, "labels");
@@ -62,7 +64,8 @@ static u32 kind_begin(ConfMap *m, const char *key, const ConfNode **ret_items)
     u32 n = conf_list(m, key, ret_items);
     for (u32 i = 0; i < n; i++)
         if (conf_node_is_null(&(*ret_items)[i]))
-            conf_error(m->conf, &(*ret_items)[i], "an empty discovery configuration: fill it in or remove the dash");
+            conf_error(m->conf, &(*ret_items)[i],
+                       "an empty discovery configuration: fill it in or remove the dash");
     return n;
 }
 
@@ -168,13 +171,14 @@ static void https_read(ConfMap *m, SdConfigs *ret)
 typedef enum SdAuth { AUTH_NONE, AUTH_HTTP } SdAuth;
 typedef struct SdKind {
     const char *name, *key;
-    const char *needs;   /* fields that must not be empty, "a b"; "a|b" = exactly one of both */
-    const char *choice;  /* "field:v1,v2": if set, must be one of these */
-    const char *url;     /* field that must be an http(s) URL when set */
-    SdAuth auth;         /* the inline http_config fields are checked */
+    const char *needs;  /* fields that must not be empty, "a b"; "a|b" = exactly one of both */
+    const char *choice; /* "field:v1,v2": if set, must be one of these */
+    const char *url;    /* field that must be an http(s) URL when set */
+    SdAuth auth;        /* the inline http_config fields are checked */
 } SdKind;
 static const SdKind other_kinds[] = {
-    {"azure", "azure_sd_configs", "subscription_id", "authentication_method:OAuth,ManagedIdentity,SDK,WorkloadIdentity", NULL, AUTH_HTTP},
+    {"azure", "azure_sd_configs", "subscription_id",
+     "authentication_method:OAuth,ManagedIdentity,SDK,WorkloadIdentity", NULL, AUTH_HTTP},
     {"consul", "consul_sd_configs", NULL, NULL, NULL, AUTH_HTTP},
     {"digitalocean", "digitalocean_sd_configs", NULL, NULL, NULL, AUTH_HTTP},
     {"docker", "docker_sd_configs", "host", NULL, NULL, AUTH_HTTP},
@@ -190,18 +194,24 @@ static const SdKind other_kinds[] = {
     {"gce", "gce_sd_configs", "project zone", NULL, NULL, AUTH_NONE},
     {"hetzner", "hetzner_sd_configs", "role", "role:robot,hcloud", NULL, AUTH_HTTP},
     {"ionos", "ionos_sd_configs", "datacenter_id", NULL, NULL, AUTH_HTTP},
-    {"kubernetes", "kubernetes_sd_configs", "role", "role:node,pod,service,endpoints,endpointslice,ingress", NULL, AUTH_HTTP},
+    {"kubernetes", "kubernetes_sd_configs", "role", "role:node,pod,service,endpoints,endpointslice,ingress",
+     NULL, AUTH_HTTP},
     {"kuma", "kuma_sd_configs", "server", NULL, "server", AUTH_HTTP},
     {"linode", "linode_sd_configs", NULL, NULL, NULL, AUTH_HTTP},
     {"marathon", "marathon_sd_configs", "servers", NULL, NULL, AUTH_HTTP},
     {"nerve", "nerve_sd_configs", "servers paths", NULL, NULL, AUTH_NONE},
     {"nomad", "nomad_sd_configs", NULL, NULL, "server", AUTH_HTTP},
-    {"oci", "oci_sd_configs", "region", "auth:user_principal,instance_principal,resource_principal,oke_workload_identity,api_key", NULL, AUTH_NONE},
+    {"oci", "oci_sd_configs", "region",
+     "auth:user_principal,instance_principal,resource_principal,oke_workload_identity,api_key", NULL,
+     AUTH_NONE},
     {"openstack", "openstack_sd_configs", "role", "role:instance,hypervisor,loadbalancer", NULL, AUTH_NONE},
-    {"outscale", "outscale_sd_configs", "region access_key secret_key|secret_key_file", NULL, NULL, AUTH_HTTP},
-    {"ovhcloud", "ovhcloud_sd_configs", "application_key application_secret consumer_key", "service:vps,dedicated_server", NULL, AUTH_NONE},
+    {"outscale", "outscale_sd_configs", "region access_key secret_key|secret_key_file", NULL, NULL,
+     AUTH_HTTP},
+    {"ovhcloud", "ovhcloud_sd_configs", "application_key application_secret consumer_key",
+     "service:vps,dedicated_server", NULL, AUTH_NONE},
     {"puppetdb", "puppetdb_sd_configs", "url query", NULL, "url", AUTH_HTTP},
-    {"scaleway", "scaleway_sd_configs", "role project_id access_key secret_key|secret_key_file", "role:instance,baremetal", NULL, AUTH_HTTP},
+    {"scaleway", "scaleway_sd_configs", "role project_id access_key secret_key|secret_key_file",
+     "role:instance,baremetal", NULL, AUTH_HTTP},
     {"serverset", "serverset_sd_configs", "servers paths", NULL, NULL, AUTH_NONE},
     {"stackit", "stackit_sd_configs", NULL, NULL, "endpoint", AUTH_HTTP},
     {"triton", "triton_sd_configs", "account dns_suffix endpoint", NULL, NULL, AUTH_NONE},
@@ -231,7 +241,8 @@ static void kind_needs(ConfMap *m, const SdKind *k)
         if (str_cut(field, '|', &one, &other)) {
             bool a = has_value(m, one), b = has_value(m, other);
             if (a == b)
-                conf_error(m->conf, m->node, "%s discovery needs exactly one of %.*s and %.*s", k->name, STR_FMT(one), STR_FMT(other));
+                conf_error(m->conf, m->node, "%s discovery needs exactly one of %.*s and %.*s", k->name,
+                           STR_FMT(one), STR_FMT(other));
         } else if (!has_value(m, field)) {
             conf_error(m->conf, m->node, "%s discovery needs %.*s", k->name, STR_FMT(field));
         }
@@ -265,10 +276,11 @@ static u32 fields_set(ConfMap *m, const char *fields)
     return n;
 }
 
-#define HTTP_FIELDS "basic_auth authorization oauth2 bearer_token bearer_token_file tls_config proxy_url http_headers"
+#define HTTP_FIELDS                                                                                          \
+    "basic_auth authorization oauth2 bearer_token bearer_token_file tls_config proxy_url http_headers"
 
-/* "a=b,c!=d" with at least one operator in each part. */
-static bool selector_is_valid(Str s)
+/* Field selectors are "a=b,c!=d". */
+static bool field_selector_is_valid(Str s)
 {
     for (Str rest = s, part; rest.len;) {
         str_cut(rest, ',', &part, &rest);
@@ -282,8 +294,12 @@ static void kubernetes_selectors(ConfMap *m, Str role)
 {
     static const struct {
         const char *role, *allowed;
-    } rules[] = {{"pod", "pod node"}, {"service", "service"}, {"endpoints", "endpoints pod service node"},
-                 {"endpointslice", "endpointslice pod service node"}, {"node", "node"}, {"ingress", "ingress"}};
+    } rules[] = {{"pod", "pod node"},
+                 {"service", "service"},
+                 {"endpoints", "endpoints pod service"},
+                 {"endpointslice", "endpointslice pod service"},
+                 {"node", "node"},
+                 {"ingress", "ingress"}};
     const ConfNode *list = value_of(m, S("selectors"));
     Str seen[16];
     u32 seen_len = 0;
@@ -292,7 +308,8 @@ static void kubernetes_selectors(ConfMap *m, Str role)
         bool allowed = false;
         if (!conf_map_begin(m->conf, &list->items[i], &s))
             continue;
-        Str which = conf_str(&s, "role", S("")), label = conf_str(&s, "label", S("")), field = conf_str(&s, "field", S(""));
+        Str which = conf_str(&s, "role", S("")), field = conf_str(&s, "field", S(""));
+        conf_str(&s, "label", S(""));
         conf_map_end(&s);
         for (u32 k = 0; k < seen_len; k++)
             if (str_eq(seen[k], which))
@@ -305,9 +322,11 @@ static void kubernetes_selectors(ConfMap *m, Str role)
                 allowed = allowed || str_eq(word, which);
             }
         if (!allowed)
-            conf_error(m->conf, &list->items[i], "the role %.*s takes no selector for \"%.*s\"", STR_FMT(role), STR_FMT(which));
-        if (!selector_is_valid(label) || !selector_is_valid(field))
-            conf_error(m->conf, &list->items[i], "a selector is written name=value, separated by commas");
+            conf_error(m->conf, &list->items[i], "the role %.*s takes no selector for \"%.*s\"",
+                       STR_FMT(role), STR_FMT(which));
+        if (!field_selector_is_valid(field))
+            conf_error(m->conf, &list->items[i],
+                       "a field selector is written name=value, separated by commas");
     }
 }
 
@@ -327,7 +346,8 @@ static void kubernetes_check(ConfMap *m)
         const Str *names;
         conf_strs(&n, "names", &names);
         if (conf_bool(&n, "own_namespace", false) && (api || kubeconfig))
-            conf_error(m->conf, ns, "own_namespace works only inside a cluster, without api_server and kubeconfig_file");
+            conf_error(m->conf, ns,
+                       "own_namespace works only inside a cluster, without api_server and kubeconfig_file");
         conf_map_end(&n);
     }
     kubernetes_selectors(m, conf_scalar(m->conf, value_of(m, S("role")), m->expand));
@@ -354,7 +374,8 @@ static void special_check(ConfMap *m, const SdKind *k)
     if (strcmp(k->name, "marathon") == 0) {
         if (fields_set(m, "auth_token auth_token_file") > 1)
             conf_error(m->conf, m->node, "at most one of auth_token and auth_token_file may be set");
-        if (fields_set(m, "auth_token auth_token_file") && fields_set(m, "basic_auth authorization bearer_token bearer_token_file"))
+        if (fields_set(m, "auth_token auth_token_file") &&
+            fields_set(m, "basic_auth authorization bearer_token bearer_token_file"))
             conf_error(m->conf, m->node, "auth_token cannot be used together with other credentials");
     }
     if (strcmp(k->name, "openstack") == 0) {
@@ -390,13 +411,15 @@ static void other_kind_read(ConfMap *outer, const SdKind *k)
             kind_needs(&m, k);
         kind_choice(&m, k);
         if (k->url && has_value(&m, str_c(k->url)))
-            http_url_check(m.conf, m.node, value_of(&m, str_c(k->url)), conf_scalar(m.conf, value_of(&m, str_c(k->url)), m.expand));
+            http_url_check(m.conf, m.node, value_of(&m, str_c(k->url)),
+                           conf_scalar(m.conf, value_of(&m, str_c(k->url)), m.expand));
         if (k->auth == AUTH_HTTP)
             conf_http_client(&m, &http);
         special_check(&m, k);
     }
     if (n)
-        conf_warn(outer->conf, conf_get(outer, k->key), "%s discovery is not built yet: it finds no targets", k->name);
+        conf_warn(outer->conf, conf_get(outer, k->key), "%s discovery is not built yet: it finds no targets",
+                  k->name);
 }
 
 void sd_configs_read(ConfMap *m, bool check_addresses, SdConfigs *ret)

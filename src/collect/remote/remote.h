@@ -40,7 +40,8 @@
 
 enum { REMOTE_LANES = 4, REMOTE_DESTINATIONS_MAX = 64 };
 
-typedef struct RemoteWriteConfig {
+typedef struct RemoteWriteConfig RemoteWriteConfig;
+struct RemoteWriteConfig {
     Str name, url;
     HttpClientConfig http;
     const HttpHeader *headers;
@@ -53,7 +54,7 @@ typedef struct RemoteWriteConfig {
     bool send_metadata;
     i64 metadata_interval_ms;
     u32 metadata_per_send_max;
-} RemoteWriteConfig;
+};
 
 /* The items of prometheus.yml's remote_write list. Mistakes are issues of c; a destination whose URL comes out empty or whose
  * way of signing is not built yet is left out with a warning. The result lives in c's arena; returns how many. */

@@ -9,7 +9,8 @@ static const struct {
     bool refused;
     const char *reason;
 } exceptions[] = {
-    {"config_with_deprecated_am_api_config.yml", true, "Prometheus refuses api_version v1 although the file is not named bad"},
+    {"config_with_deprecated_am_api_config.yml", true,
+     "Prometheus refuses api_version v1 although the file is not named bad"},
     {"otlp_allow_utf8.incompatible.yml", true, "refused by Prometheus: the strategy needs UTF-8 names"},
     {"otlp_no_translation.incompatible.yml", true, "refused by Prometheus: the strategy needs UTF-8 names"},
     {"rules_abs_path_windows.good.yml", false, "accepted; a backslash is a plain character of a path here"},
@@ -42,7 +43,8 @@ static void test_verdicts(void **state)
         files++;
         agree += refused == want_refused;
         if (refused != want_refused)
-            print_error("%s: %s, Prometheus %s it\n", e->d_name, refused ? why.text : "accepted", want_refused ? "refuses" : "accepts");
+            print_error("%s: %s, Prometheus %s it\n", e->d_name, refused ? why.text : "accepted",
+                        want_refused ? "refuses" : "accepts");
         prom_config_unref(p);
     }
     closedir(dir);
@@ -101,7 +103,8 @@ static void test_conf_good(void **state)
 
 static void test_defaults(void **state)
 {
-    PromConfig *p = config_of("scrape_configs:\n- job_name: a\n- job_name: b\n  scrape_interval: 5s\n- {job_name: c, scrape_native_histograms: true}\n");
+    PromConfig *p = config_of("scrape_configs:\n- job_name: a\n- job_name: b\n  scrape_interval: 5s\n- "
+                              "{job_name: c, scrape_native_histograms: true}\n");
     Why why;
     assert_ok(prom_config_verdict(p, &why), &why);
     assert_int_equal(p->scrape_interval_ms, 60000);
@@ -126,10 +129,13 @@ static void test_defaults(void **state)
 static void test_external_labels(void **state)
 {
     setenv("PHAROS_TEST_TEST", "value", 1);
-    PromConfig *p = config_of("global: {external_labels: {bar: foo, foo: '${PHAROS_TEST_TEST}', baz: 'foo${PHAROS_TEST_TEST}bar', "
-                              "qux: 'foo$${TEST}', xyz: 'foo$$bar', plain: '$PHAROS_TEST_TEST/x', dflt: '${PHAROS_NONE:-d}', one: 'a$', two: '${x'}}\n");
-    static const char *const want[][2] = {{"bar", "foo"}, {"baz", "foovaluebar"}, {"dflt", "d"}, {"foo", "value"}, {"one", "a$"},
-                                          {"plain", "value/x"}, {"qux", "foo${TEST}"}, {"two", "${x"}, {"xyz", "foo$bar"}};
+    PromConfig *p = config_of(
+        "global: {external_labels: {bar: foo, foo: '${PHAROS_TEST_TEST}', baz: 'foo${PHAROS_TEST_TEST}bar', "
+        "qux: 'foo$${TEST}', xyz: 'foo$$bar', plain: '$PHAROS_TEST_TEST/x', dflt: '${PHAROS_NONE:-d}', one: "
+        "'a$', two: '${x'}}\n");
+    static const char *const want[][2] = {{"bar", "foo"},        {"baz", "foovaluebar"}, {"dflt", "d"},
+                                          {"foo", "value"},      {"one", "a$"},          {"plain", "value/x"},
+                                          {"qux", "foo${TEST}"}, {"two", "${x"},         {"xyz", "foo$bar"}};
     assert_int_equal(p->external_labels.len, COUNT_OF(want));
     for (u32 i = 0; i < COUNT_OF(want); i++) {
         assert_str(p->external_labels.at[i].name, want[i][0]);
@@ -140,22 +146,30 @@ static void test_external_labels(void **state)
 
 static void test_sentences(void **state)
 {
-    PromConfig *p = config_of("global:\n  scrape_intervall: 15s\nscrape_configs:\n- job_name: a\n  scrape_interval: 5s\n  scrape_timeout: 6s\n"
-                              "  static_configs:\n  - targets: ['http://x:1/metrics']\n  relabel_configs: []\n- job_name: a\n  consult_sd_configs: []\n"
+    PromConfig *p = config_of("global:\n  scrape_intervall: 15s\nscrape_configs:\n- job_name: a\n  "
+                              "scrape_interval: 5s\n  scrape_timeout: 6s\n"
+                              "  static_configs:\n  - targets: ['http://x:1/metrics']\n  relabel_configs: "
+                              "[]\n- job_name: a\n  consult_sd_configs: []\n"
                               "  fallback_scrape_protocol: prometheusproto\n  scheme: htps\n");
     Buf out;
     buf_init(&out, 1u << 16);
     prom_config_print_issues(p, &out);
-    assert_str(buf_view(&out),
+    assert_str(
+        buf_view(&out),
         "dir/prometheus.yml:2:3: global.scrape_intervall: unknown field, did you mean scrape_interval?\n"
-        "dir/prometheus.yml:4:3: scrape_configs[0]: scrape_timeout is greater than scrape_interval: make it shorter or scrape less often\n"
-        "dir/prometheus.yml:8:15: scrape_configs[0].static_configs[0].targets[0]: \"http://x:1/metrics\" is not host:port; the scheme and "
+        "dir/prometheus.yml:4:3: scrape_configs[0]: scrape_timeout is greater than scrape_interval: make it "
+        "shorter or scrape less often\n"
+        "dir/prometheus.yml:8:15: scrape_configs[0].static_configs[0].targets[0]: \"http://x:1/metrics\" is "
+        "not host:port; the scheme and "
         "path belong in `scheme` and `metrics_path`\n"
-        "dir/prometheus.yml:12:29: scrape_configs[1].fallback_scrape_protocol: unknown scrape protocol \"prometheusproto\", did you mean "
+        "dir/prometheus.yml:12:29: scrape_configs[1].fallback_scrape_protocol: unknown scrape protocol "
+        "\"prometheusproto\", did you mean "
         "PrometheusProto?\n"
         "dir/prometheus.yml:13:11: scrape_configs[1].scheme: must be http or https\n"
-        "dir/prometheus.yml:11:3: scrape_configs[1].consult_sd_configs: unknown field, did you mean consul_sd_configs?\n"
-        "dir/prometheus.yml:10:13: scrape_configs[1].job_name: a second job with the name \"a\": rename or merge one of them\n");
+        "dir/prometheus.yml:11:3: scrape_configs[1].consult_sd_configs: unknown field, did you mean "
+        "consul_sd_configs?\n"
+        "dir/prometheus.yml:10:13: scrape_configs[1].job_name: a second job with the name \"a\": rename or "
+        "merge one of them\n");
     buf_done(&out);
     prom_config_unref(p);
     p = prom_config_read(vfs_os(), "/nowhere/prometheus.yml");
@@ -167,9 +181,12 @@ static void test_sentences(void **state)
 
 static void test_fingerprints(void **state)
 {
-    const char *base = "scrape_configs:\n- {job_name: a, metrics_path: '/${PHAROS_TEST_P}'}\n- {job_name: b}\n";
+    const char *base =
+        "scrape_configs:\n- {job_name: a, metrics_path: '/${PHAROS_TEST_P}'}\n- {job_name: b}\n";
     setenv("PHAROS_TEST_P", "x", 1);
-    PromConfig *p = config_of(base), *q = config_of("# another comment\nscrape_configs:\n- job_name: a\n  metrics_path: '/${PHAROS_TEST_P}'\n- {job_name: b, honor_labels: true}\n");
+    PromConfig *p = config_of(base),
+               *q = config_of("# another comment\nscrape_configs:\n- job_name: a\n  metrics_path: "
+                              "'/${PHAROS_TEST_P}'\n- {job_name: b, honor_labels: true}\n");
     setenv("PHAROS_TEST_P", "y", 1);
     PromConfig *r = config_of(base);
     assert_true(p->jobs[0].fingerprint == q->jobs[0].fingerprint);
@@ -185,8 +202,9 @@ static void test_fingerprints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_conf_good), cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_external_labels), cmocka_unit_test(test_sentences), cmocka_unit_test(test_fingerprints),
+        cmocka_unit_test(test_verdicts),  cmocka_unit_test(test_conf_good),
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_external_labels),
+        cmocka_unit_test(test_sentences), cmocka_unit_test(test_fingerprints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
