@@ -14,6 +14,9 @@ static const struct {
     {"otlp_allow_utf8.incompatible.yml", true, "refused by Prometheus: the strategy needs UTF-8 names"},
     {"otlp_no_translation.incompatible.yml", true, "refused by Prometheus: the strategy needs UTF-8 names"},
     {"rules_abs_path_windows.good.yml", false, "accepted; a backslash is a plain character of a path here"},
+    {"remote_write_retry_on_rate_limit.good.yml", true,
+     "Prometheus takes localhost:9090 for a URL of the scheme localhost and fails at every send; here it is "
+     "refused"},
 };
 
 static bool ends(const char *s, const char *suffix)
