@@ -173,6 +173,7 @@ static Err cursor_next(SeriesCursor *sc, SeriesView *ret, u32 max, u32 *ret_n, W
             if (c->samples.len == from)
                 continue;
             spans[n] = (MemSpan){from, c->samples.len - from};
+            ret[n] = (SeriesView){0};
             TRY(labels_of(c, ids[i], &ret[n].labels, why));
             n++;
         }

@@ -80,6 +80,12 @@ void out_time(Buf *b, i64 ms)
     }
 }
 
+/* The time of a scalar or string: a plain number, 5.5 where a sample says 5.500. */
+static void out_plain_time(Buf *b, i64 ms)
+{
+    print_f64(b, (f64)ms / 1000);
+}
+
 void out_value(Buf *b, f64 v)
 {
     f64 size = fabs(v);
@@ -155,7 +161,7 @@ void out_result(Out *o, const PromResult *res, u64 limit, bool *ret_truncated)
     buf_printf(&o->b, "\"resultType\":\"%s\",\"result\":", names[res->type]);
     if (res->type == PROM_SCALAR) { /* never with an exponent, other than samples */
         buf_char(&o->b, '[');
-        out_time(&o->b, res->t);
+        out_plain_time(&o->b, res->t);
         buf_c(&o->b, ",\"");
         print_f64(&o->b, res->scalar);
         buf_c(&o->b, "\"]");
@@ -163,7 +169,7 @@ void out_result(Out *o, const PromResult *res, u64 limit, bool *ret_truncated)
     }
     if (res->type == PROM_STRING) {
         buf_char(&o->b, '[');
-        out_time(&o->b, res->t);
+        out_plain_time(&o->b, res->t);
         buf_char(&o->b, ',');
         js_quote(&o->b, res->string);
         buf_char(&o->b, ']');

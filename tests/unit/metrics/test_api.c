@@ -58,6 +58,8 @@ static void *run_loop(void *arg)
     return NULL;
 }
 
+static PromEngineConfig limits; /* of the next server's queries */
+
 static void server_start(Server *s, bool admin, bool receiver)
 {
     Why why = {0};
@@ -71,11 +73,12 @@ static void server_start(Server *s, bool admin, bool receiver)
                               .retention_ms = 86400000LL * 36500,
                               .out_of_order_ms = 3600000};
     assert_ok(metrics_open(&s->engine, &mc, &why), &why);
+    limits.clock = &s->now.clock;
     const ApiConfig ac = {
         .source = metrics_source(s->engine),
         .sink = receiver ? metrics_sink(s->engine) : NULL,
         .engine = s->engine,
-        .query = {.clock = &s->now.clock},
+        .query = limits,
         .clock = &s->now.clock,
         .enable_admin = admin,
         .build = {.version = S("3.5.3"), .pharos_version = S("0")},
@@ -428,6 +431,8 @@ static bool replay_row(Server *s, const json_t *row, int nth)
 static const char *golden_path(const char *name)
 {
     static char path[1024];
+    if (name[0] == '/')
+        return name;
     const char *root = getenv("PHAROS_SOURCE");
     snprintf(path, sizeof path, "%s/tests/golden/api/%s", root ? root : ".", name);
     return path;
@@ -478,6 +483,15 @@ static void push_file(Server *s, const char *name)
 
 /* ---- tests ---- */
 
+static void expect(Server *s, const char *target, int status, const char *body)
+{
+    Answer a;
+    get(s, target, &a);
+    if (a.status != status || str_find(a.body, str_c(body)) == SIZE_MAX)
+        fail_msg("%s: got %d %.*s, want %d with %s", target, a.status, STR_FMT(a.body), status, body);
+    buf_done(&a.raw);
+}
+
 static void answers_of_the_peer(void **state)
 {
     static const char *const files[] = {"instant.json", "ranges.json", "labels.json",    "exemplars.json",
@@ -494,6 +508,38 @@ static void answers_of_the_peer(void **state)
     assert_int_equal(failed, 0);
 }
 
+/* Rows captured by hand from another corpus, experimental functions on: PHAROS_GOLDEN_API=/path/of/rows.json */
+static void answers_of_another_corpus(void **state)
+{
+    const char *path = getenv("PHAROS_GOLDEN_API");
+    Server s = {0};
+    if (!path)
+        return;
+    limits.features = PROMQL_EXPERIMENTAL_FUNCTIONS;
+    server_start(&s, false, true);
+    limits = (PromEngineConfig){0};
+    push_file(&s, "write.snappy");
+    int failed = replay(&s, path);
+    server_stop(&s);
+    assert_int_equal(failed, 0);
+}
+
+/* A query over its limit is told so and takes nothing down. */
+static void limits_are_422(void **state)
+{
+    Server s = {0};
+    limits.samples_max = 100;
+    server_start(&s, false, true);
+    limits = (PromEngineConfig){0};
+    push_file(&s, "write.snappy");
+    expect(&s, "/api/v1/query?query=%7Bjob%3D%22api%22%7D%5B1h%5D&time=1704069000", 422,
+           "{\"status\":\"error\",\"errorType\":\"execution\",\"error\":\"query processing would load too "
+           "many samples into "
+           "memory in query execution\"}");
+    expect(&s, "/api/v1/query?query=1", 200, "\"resultType\":\"scalar\"");
+    server_stop(&s);
+}
+
 static void admin_answers_of_the_peer(void **state)
 {
     Server s = {0};
@@ -502,15 +548,6 @@ static void admin_answers_of_the_peer(void **state)
     int failed = replay(&s, "admin_on.json");
     server_stop(&s);
     assert_int_equal(failed, 0);
-}
-
-static void expect(Server *s, const char *target, int status, const char *body)
-{
-    Answer a;
-    get(s, target, &a);
-    if (a.status != status || str_find(a.body, str_c(body)) == SIZE_MAX)
-        fail_msg("%s: got %d %.*s, want %d with %s", target, a.status, STR_FMT(a.body), status, body);
-    buf_done(&a.raw);
 }
 
 static void not_ready_is_503(void **state)
@@ -600,7 +637,8 @@ static void large_results_stream(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_of_the_peer), cmocka_unit_test(admin_answers_of_the_peer),
+        cmocka_unit_test(answers_of_the_peer), cmocka_unit_test(answers_of_another_corpus),
+        cmocka_unit_test(limits_are_422),      cmocka_unit_test(admin_answers_of_the_peer),
         cmocka_unit_test(not_ready_is_503),    cmocka_unit_test(receiver_can_be_off),
         cmocka_unit_test(metadata_comes_back), cmocka_unit_test(large_results_stream),
     };
