@@ -199,11 +199,15 @@ static Err frame_data(u8 kind, Str body, Buf *out, Why *why)
         return why_set(why, E_PARSE, "snappy: a chunk holds more than 65536 bytes");
     if (n > out->max - out->len || !buf_reserve(out, n))
         return too_large(out, why);
-    if (kind == FRAME_PLAIN)
-        memcpy(out->at + out->len, data.at, n);
-    else if (n && snappy_uncompress(data.at, data.len, out->at + out->len, &n) != SNAPPY_OK)
-        return why_set(why, E_PARSE, "snappy: a chunk does not decompress");
-    u32 crc = n ? crc32c(0, out->at + out->len, n) : crc32c(0, "", 0);
+    u32 crc = crc32c(0, "", 0);
+    if (n) {
+        char *to = out->at + out->len;
+        if (kind == FRAME_PLAIN)
+            memcpy(to, data.at, n);
+        else if (snappy_uncompress(data.at, data.len, to, &n) != SNAPPY_OK)
+            return why_set(why, E_PARSE, "snappy: a chunk does not decompress");
+        crc = crc32c(0, to, n);
+    }
     if (((crc >> 15 | crc << 17) + 0xa282ead8u) != masked)
         return why_set(why, E_PARSE, "snappy: the checksum of a chunk is wrong");
     out->len += n;

@@ -210,25 +210,39 @@ static bool take_queued(Conn *c)
     return c->writing.len > 0;
 }
 
+/* False when the client reads too slowly to be waited for: a handler's thread may hang on it. */
+static bool note_blocked(Conn *c, size_t sent)
+{
+    i64 now = clock_mono_ns(c->server->clock), timeout_ms = c->server->c.write_timeout_ms;
+    if (!c->blocked_since_ns) {
+        c->blocked_since_ns = now;
+        c->sent_since = 0;
+    }
+    c->sent_since += sent;
+    if (sent || c->deadline_ns == 0)
+        conn_set_deadline(c, timeout_ms);
+    i64 blocked_ms = (now - c->blocked_since_ns) / NS_PER_MS;
+    return blocked_ms <= timeout_ms || (i64)c->sent_since >= blocked_ms * OUT_BYTES_PER_S_MIN / MS_PER_SEC;
+}
+
 void conn_pump(Conn *c)
 {
     while (!c->is_closed) {
         if (c->wrote == c->writing.len && !take_queued(c))
             break;
-        ssize_t n = conn_send(c, c->writing.at + c->wrote, c->writing.len - c->wrote);
-        if (n == IO_ERROR) {
+        size_t left = c->writing.len - c->wrote;
+        ssize_t n = conn_send(c, c->writing.at + c->wrote, left);
+        size_t sent = n > 0 ? (size_t)n : 0;
+        c->wrote += sent;
+        if (n == IO_ERROR || (sent < left && !note_blocked(c, sent))) {
             conn_close(c);
             return;
         }
-        if (n == IO_AGAIN || (size_t)n < c->writing.len - c->wrote)
-            conn_set_deadline(c, c->server->c.write_timeout_ms);
         if (n == IO_AGAIN)
             return;
-        c->wrote += (size_t)n;
     }
-    if (c->is_closed)
-        return;
-    if (c->req && c->req->is_finished)
+    c->blocked_since_ns = 0;
+    if (!c->is_closed && c->req && c->req->is_finished)
         request_done(c);
 }
 

@@ -177,13 +177,11 @@ Route *routes_find(Routes *rs, Str *path, u32 bit, Str args[ROUTE_ARGS_MAX], u32
 void route_allow_text(u32 methods, char ret[64])
 {
     static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
+    size_t n = 0;
     ret[0] = 0;
     for (u32 i = 0; i < COUNT_OF(names); i++)
-        if (methods & 1u << i) {
-            if (ret[0])
-                strcat(ret, ", ");
-            strcat(ret, names[i]);
-        }
+        if (methods & 1u << i)
+            n += (size_t)snprintf(ret + n, 64 - n, "%s%s", n ? ", " : "", names[i]);
 }
 
 /* ---- metrics ---- */

@@ -74,6 +74,21 @@ static int bind_one(const struct addrinfo *a)
     return -1;
 }
 
+static Err cannot_listen(HttpServer *s, Str address, const char *port, int e, Why *why)
+{
+    char holder[128];
+    u64 number = 0;
+    parse_u64(str_c(port), &number);
+    if (e != EADDRINUSE)
+        return why_set(why, E_IO, "cannot listen on %.*s: %s", STR_FMT(address), strerror(e));
+    if (!port_holder((u16)number, holder, sizeof holder))
+        snprintf(holder, sizeof holder, "another process");
+    return why_set(why, E_EXISTS,
+                   "cannot listen on %.*s: %s already does; stop it, or choose another address with "
+                   "--%s.listen-address",
+                   STR_FMT(address), holder, s->c.component);
+}
+
 static Err bind_address(HttpServer *s, Str address, Why *why)
 {
     char host[256], port[8];
@@ -102,8 +117,7 @@ static Err bind_address(HttpServer *s, Str address, Why *why)
     if (e)
         return why_set(why, E_INVALID, "listen address \"%.*s\": %s", STR_FMT(address), gai_strerror(e));
     if (s->fd < 0)
-        return why_set(why, bind_errno == EADDRINUSE ? E_EXISTS : E_IO, "cannot listen on %.*s: %s",
-                       STR_FMT(address), strerror(bind_errno));
+        return cannot_listen(s, address, port, bind_errno, why);
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
     bool is_loopback;

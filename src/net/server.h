@@ -22,6 +22,7 @@ enum {
     LINGER_BYTES_MAX = 4 << 20,
     EARLY_AUTH_BODY_BYTES = 65536, /* larger bodies are read only from those who may send them */
     REQS_KEPT = 32,
+    OUT_BYTES_PER_S_MIN = 1024, /* so is a client that reads an answer more slowly */
     BODY_BYTES_PER_S_MIN = 128, /* a body that comes slower than this on average is cut off */
 };
 
@@ -79,6 +80,8 @@ struct Conn {
     Timer timer;
     i64 deadline_ns;
     i64 body_start_ns;
+    i64 blocked_since_ns; /* 0 = the client keeps up */
+    u64 sent_since;
     u64 body_seen, lingered;
     char remote[56];
 };
@@ -126,6 +129,9 @@ void req_body_arrived(Req *r, size_t n);
 void answer_finish(Req *r); /* whatever the handler left undone; counts */
 void answer_error(Req *r, int status, const char *why);
 const char *status_text(int status);
+
+/* holder.c */
+bool port_holder(u16 port, char *ret, size_t cap); /* "prometheus (pid 123)" */
 
 /* tls.c */
 Err tls_contexts_new(const HttpServerConfig *c, TlsContexts **ret, Why *why);

@@ -25,6 +25,8 @@ static Err parse_host(Str authority, Url *u, Why *why)
         if (rest.len && !has_colon)
             return why_set(why, E_PARSE, "URL: after the ] only :port may follow");
         port = str_skip(rest, 1);
+        if (str_find_char(u->host, ':') == SIZE_MAX)
+            return why_set(why, E_PARSE, "URL: only an IPv6 address may stand in [ ]");
         for (size_t i = 0; i < u->host.len; i++)
             if (!strchr("0123456789abcdefABCDEF:.%", u->host.at[i]) || !u->host.at[i])
                 return why_set(why, E_PARSE, "URL: the IPv6 address has a character that is not allowed");

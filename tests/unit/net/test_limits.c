@@ -88,6 +88,25 @@ static void test_reader_that_does_not_read(void **state)
     fixture_stop(&f);
 }
 
+/* Nor is one that takes a little now and then. */
+static void test_reader_that_drips(void **state)
+{
+    Fixture f = {0};
+    fixture_start(&f, quick());
+    int fd = dial(&f), small = 2048;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    say_c(fd, "GET /stream?bytes=1000000000&piece=10000 HTTP/1.1\r\nHost: a\r\n\r\n");
+    char c;
+    for (int i = 0; i < 6000 && !f.finished; i++) {
+        recv(fd, &c, 1, MSG_DONTWAIT);
+        usleep(5000);
+    }
+    assert_int_equal(f.finished, 1);
+    assert_int_equal(f.canceled, 1);
+    close(fd);
+    fixture_stop(&f);
+}
+
 static void test_virtual_clock_times_out(void **state)
 {
     VirtualClock vc;
@@ -266,6 +285,10 @@ static void test_addresses(void **state)
     c.address = http_server_address(s);
     assert_int_equal(http_server_new(&c, &taken, &why), E_EXISTS);
     assert_non_null(strstr(why.text, "cannot listen on 127.0.0.1:"));
+    char self[32];
+    snprintf(self, sizeof self, "(pid %d) already does", getpid());
+    if (!strstr(why.text, self) || !strstr(why.text, "--web.listen-address"))
+        fail_msg("%s", why.text);
     http_server_free(s);
     static const char *const bad[] = {"",           "9090",     "::1:9090", "host:port", "127.0.0.1:65536",
                                       "127.0.0.1:", "[::1]9090"};
@@ -285,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_slow_heads_and_bodies),
         cmocka_unit_test(test_slowloris),
         cmocka_unit_test(test_reader_that_does_not_read),
+        cmocka_unit_test(test_reader_that_drips),
         cmocka_unit_test(test_virtual_clock_times_out),
         cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_drain),

@@ -42,6 +42,8 @@ static void test_url_parse(void **state)
                                       "http://::1/",
                                       "http://a%41/",
                                       "http://[zz]/",
+                                      "http://[33%3]/",
+                                      "http://[]/",
                                       "ht~tp://a/"};
     for (u32 i = 0; i < COUNT_OF(bad); i++) {
         Url u;
