@@ -250,7 +250,3 @@ typedef struct TargetStatus {
 } TargetStatus;
 bool collector_target_status(Collector *c, Str job, Str instance, TargetStatus *ret);
 u32 collector_target_count(Collector *c);
-
-/* ---- pharos scrape URL (page_print.c) ---- */
-/* What a page parses to, one item per line with its position, or the error with its line and a mark below the place. */
-Err scrape_print(Str page, Str content_type, Buf *out, Why *why);

@@ -87,7 +87,8 @@ void conf_map_end(ConfMap *m);     /* reports unknown and duplicate fields */
 const ConfNode *conf_get(ConfMap *m, const char *key); /* NULL when absent; marks as asked */
 bool conf_has(const ConfMap *m, const char *key);      /* present and not null; does not mark */
 Str conf_str(ConfMap *m, const char *key, Str dflt);
-Str conf_need_str(ConfMap *m, const char *key);
+Str conf_need_str(ConfMap *m,
+                  const char *key); /* an error when absent or empty as written; ${NAME} may still give "" */
 Secret conf_secret(ConfMap *m, const char *key);
 bool conf_bool(ConfMap *m, const char *key, bool dflt);
 i64 conf_i64(ConfMap *m, const char *key, i64 dflt, i64 min, i64 max);

@@ -203,7 +203,8 @@ Str conf_need_str(ConfMap *m, const char *key)
 {
     const ConfNode *n;
     Str s = S("");
-    if (map_scalar(m, key, &n, &s) && s.len == 0)
+    /* What only the environment left empty was warned about where it was not meant so: its reader decides. */
+    if (map_scalar(m, key, &n, &s) && n->text.len == 0)
         conf_error(m->conf, n, "must not be empty");
     else if (!n)
         conf_error(m->conf, m->node, "the field %s is missing", key);

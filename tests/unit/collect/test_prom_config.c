@@ -202,12 +202,46 @@ static void test_fingerprints(void **state)
     prom_config_unref(r);
 }
 
+/* The configuration that `make run` starts with. */
+static void test_shipped(void **state)
+{
+    const char *path = "../monitoring/prometheus.yml";
+    VfsStat st;
+    Why why;
+    if (vfs_os()->stat(vfs_os(), path, &st, NULL) != OK)
+        path += 3;
+    if (vfs_os()->stat(vfs_os(), path, &st, NULL) != OK) {
+        fprintf(stderr, "SKIPPED: no %s from here\n", path);
+        skip();
+    }
+    PromConfig *p = prom_config_read(vfs_os(), path);
+    assert_ok(prom_config_verdict(p, &why), &why);
+    assert_int_equal(p->jobs_len, 6);
+    assert_str(p->jobs[1].metrics_path, "/metrics/host");
+    assert_int_equal(p->destinations_len, getenv("GRAFANA_CLOUD_PROM_URL") ? 1 : 0);
+    for (u32 i = 2; i < 6; i++) {
+        Buf text;
+        Arena a;
+        TargetGroup *groups;
+        u32 n;
+        buf_init(&text, 65536);
+        arena_init(&a, NULL, 0);
+        assert_ok(vfs_read_file(vfs_os(), p->jobs[i].sd.files[0].patterns[0].at, 65536, &text, &why), &why);
+        assert_ok(target_groups_parse(buf_view(&text), false, "list", &a, &groups, &n, &why), &why);
+        assert_int_equal(n, 0);
+        buf_done(&text);
+        arena_done(&a);
+    }
+    prom_config_unref(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts),  cmocka_unit_test(test_conf_good),
         cmocka_unit_test(test_defaults),  cmocka_unit_test(test_external_labels),
         cmocka_unit_test(test_sentences), cmocka_unit_test(test_fingerprints),
+        cmocka_unit_test(test_shipped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

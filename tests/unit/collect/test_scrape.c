@@ -470,24 +470,6 @@ static void test_wall_clock_jumps(void **state)
     finish(&x);
 }
 
-static void test_scrape_print(void **state)
-{
-    Buf out;
-    Why why;
-    buf_init(&out, 1u << 16);
-    assert_ok(
-        scrape_print(S("# TYPE a counter\na{x=\"1\"} 1.5 1700000000000\n"), S("text/plain"), &out, &why),
-        &why);
-    assert_non_null(strstr(buf_cstr(&out), "sample\ta{x=\"1\"} 1.5 @1700000000000\n"));
-    assert_non_null(strstr(buf_cstr(&out), "text: 1 samples, 0 histograms, 1 families with a type\n"));
-    buf_clear(&out);
-    assert_int_equal(scrape_print(S("a 1\nb{x=\"1\"} y\n"), S("text/plain"), &out, &why), E_PARSE);
-    assert_int_equal(why.line, 2);
-    assert_non_null(strstr(buf_cstr(&out), "  b{x=\"1\"} y\n"));
-    assert_int_equal(scrape_print(S("a 1\n"), S("text/html"), &out, &why), E_UNSUPPORTED);
-    buf_done(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -506,7 +488,6 @@ int main(void)
         cmocka_unit_test(test_histograms_and_exemplars),
         cmocka_unit_test(test_targets_json),
         cmocka_unit_test(test_wall_clock_jumps),
-        cmocka_unit_test(test_scrape_print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
