@@ -124,13 +124,13 @@ LabelsHash catalogue_hash(Labels l)
             instance = x;
     }
     if (!job && !instance) {
-        h.target = h.labels;
+        h.target = (u32)h.labels;
         return h;
     }
     if (job)
-        h.target = hash_bytes(job->value.at, job->value.len, 1);
+        h.target = (u32)hash_bytes(job->value.at, job->value.len, 1);
     if (instance)
-        h.target = hash_bytes(instance->value.at, instance->value.len, h.target);
+        h.target = (u32)hash_bytes(instance->value.at, instance->value.len, h.target);
     return h;
 }
 
@@ -399,7 +399,7 @@ bool catalogue_add_at(Catalogue *c, u32 sid, Labels l)
         seg_grow(&c->series, sid + 1);
         if (*(u32 *)seg_at(&c->series, sid) == 0) {
             LabelsHash h = catalogue_hash(l);
-            added = series_put(c, sid, (u32)(h.target % c->shards_len), h.labels, l);
+            added = series_put(c, sid, h.target % c->shards_len, h.labels, l);
             if (newest > sid) {
                 c->series_len = newest;
                 c->is_unordered = true;

@@ -69,7 +69,8 @@ typedef struct Catalogue {
 } Catalogue;
 
 typedef struct LabelsHash {
-    u64 labels, target; /* of the whole set; of job and instance, or the whole set where both are absent */
+    u64 labels; /* of the whole set; segments keep the low half */
+    u32 target; /* of job and instance, or of the whole set where both are absent: decides the shard */
 } LabelsHash;
 
 void catalogue_init(Catalogue *c, u32 shards);

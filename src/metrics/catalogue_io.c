@@ -92,7 +92,7 @@ static void series_encode(Catalogue *c, u32 from, u32 to, Buf *out)
             catalogue_labels(c, rec, labels);
             LabelsHash h = catalogue_hash((Labels){labels, n});
             wr_u32(out, (u32)h.labels);
-            wr_u32(out, (u32)h.target);
+            wr_u32(out, h.target);
             for (u32 i = 0; i < n; i++) {
                 wr_zigzag(out, (i64)rec[2 + i] - last[i]);
                 last[i] = rec[2 + i];

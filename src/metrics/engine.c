@@ -196,35 +196,45 @@ static Err orphans_delete(MetricsEngine *e, Why *why)
 typedef struct Replay {
     MetricsEngine *e;
     u64 records;
+    LogPos last;
 } Replay;
 
 static Err replay_one(void *arg, LogPos at, const LogRecord *r, Why *why)
 {
     Replay *x = arg;
     x->records++;
+    x->last = at;
     return record_replay(x->e, r, why);
 }
 
-/* Lanes are shards of whoever wrote the log; a different number of shards now only means a flush before the first write. */
-static Err replay(MetricsEngine *e, bool *ret_reshaped, Why *why)
+/* Lanes are shards of whoever wrote the log. */
+static Err replay_lane(Replay *x, u32 lane, Why *why)
+{
+    MetricsEngine *e = x->e;
+    LogPos covered = lane < e->version->lanes.len ? e->version->lanes.at[lane] : (LogPos){0}, next;
+    TRY(ilog_tail(e->log, lane, &next));
+    if (next.epoch != covered.epoch)
+        covered = (LogPos){next.epoch, 0};
+    LogPos from = {0};
+    if (covered.seq) {
+        from = (LogPos){covered.epoch, covered.seq + 1};
+        TRY(ilog_trim(e->log, lane, from, why));
+    }
+    x->last = (LogPos){0};
+    TRY(ilog_read(e->log, lane, from, replay_one, x, why));
+    if (lane < e->shards_len)
+        e->shards[lane].done_pos[0] = x->last;
+    else
+        e->foreign_pos[lane] = x->last;
+    return OK;
+}
+
+static Err replay(MetricsEngine *e, Why *why)
 {
     i64 start = clock_mono_ns(clock_real());
     Replay x = {.e = e};
-    u32 lanes = MAX((u32)e->version->lanes.len, SHARDS_MAX);
-    for (u32 lane = 0; lane < lanes; lane++) {
-        LogPos covered = lane < e->version->lanes.len ? e->version->lanes.at[lane] : (LogPos){0}, next;
-        TRY(ilog_tail(e->log, lane, &next));
-        if (next.epoch != covered.epoch)
-            covered = (LogPos){next.epoch, 0};
-        LogPos from = {covered.epoch, covered.seq + 1};
-        u64 before = x.records;
-        if (covered.seq)
-            TRY(ilog_trim(e->log, lane, from, why));
-        else
-            from = (LogPos){0};
-        TRY(ilog_read(e->log, lane, from, replay_one, &x, why));
-        *ret_reshaped |= lane >= e->shards_len && x.records > before;
-    }
+    for (u32 lane = 0; lane < SHARDS_MAX; lane++)
+        TRY(replay_lane(&x, lane, why));
     for (size_t i = 0; i < e->tenants.len; i++)
         catalogue_pack(&e->tenants.at[i]->cat, false);
     f64 seconds = (f64)(clock_mono_ns(clock_real()) - start) / 1e9;
@@ -436,9 +446,10 @@ static Err engine_load(MetricsEngine *e, Why *why)
                      .segment_bytes = MAX(e->c.wal_bytes_max / 8, 1u << 20),
                      .total_bytes_max = MAX(e->c.wal_bytes_max * 8, 256u << 20)};
     TRY(ilog_open(&e->log, &lc, why));
-    bool reshaped = false;
-    TRY(replay(e, &reshaped, why));
-    return reshaped ? engine_flush(e, why) : OK;
+    TRY(replay(e, why));
+    /* Another number of shards: what the old lanes hold is flushed before the first write, so that no lane ever names a series
+     * that another one defines, and none is read again. A new directory gets its first manifest here. */
+    return e->version->shards != e->shards_len ? engine_flush(e, why) : OK;
 }
 
 Err metrics_open(MetricsEngine **ret, const MetricsConfig *c, Why *why)

@@ -55,6 +55,7 @@ typedef struct TenantVersion {
 typedef struct Version { /* immutable once published, reference-counted */
     _Atomic u32 refs;
     u64 next_seq, next_tomb;
+    u32 shards;                 /* of whoever writes to the log since this version */
     VEC(LogPos) lanes;          /* newest position whose effects are in parts; seq 0 = none */
     VEC(TenantVersion) tenants; /* at[id - 1] */
     VEC(Tomb *) tombs;
@@ -173,9 +174,10 @@ struct MetricsEngine {
     Version *version;
     VEC(Tenant *) tenants; /* by id - 1 */
     StrMap tenants_by_name;
-    bool is_frozen; /* a generation waits for its flush to succeed; under flush_lock */
-    LogPos frozen_pos[SHARDS_MAX];
-    _Atomic Err failed; /* E_IO: a sync or commit failed, nothing more is written */
+    bool is_frozen;                 /* a generation waits for its flush to succeed; under flush_lock */
+    LogPos frozen_pos[SHARDS_MAX];  /* per lane: what the frozen generation covers */
+    LogPos foreign_pos[SHARDS_MAX]; /* replayed from lanes of shards that are no more */
+    _Atomic Err failed;             /* E_IO: a sync or commit failed, nothing more is written */
     _Atomic bool is_closing;
     _Atomic u64 mem_bytes, frozen_bytes, next_seq, samples_ingested, bytes_written, charged;
     _Atomic i64 mint;

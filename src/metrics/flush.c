@@ -97,6 +97,10 @@ static void freeze(MetricsEngine *e)
         e->frozen_pos[s] = sh->done_pos[gen[s]];
         mutex_unlock(&sh->io_lock);
     }
+    for (u32 lane = e->shards_len; lane < SHARDS_MAX; lane++) {
+        e->frozen_pos[lane] = e->foreign_pos[lane];
+        e->foreign_pos[lane] = (LogPos){0};
+    }
 }
 
 /* ---- writing ---- */
@@ -282,10 +286,12 @@ static Err write_all(MetricsEngine *e, const Version *base, TenantFlushes *fs, W
     return OK;
 }
 
-static bool is_anything_new(MetricsEngine *e, const TenantFlushes *fs)
+static bool is_anything_new(MetricsEngine *e, const Version *base, const TenantFlushes *fs)
 {
-    for (u32 s = 0; s < e->shards_len; s++)
-        if (e->frozen_pos[s].seq)
+    if (base->shards != e->shards_len)
+        return true;
+    for (u32 lane = 0; lane < SHARDS_MAX; lane++)
+        if (e->frozen_pos[lane].seq)
             return true;
     for (size_t i = 0; i < fs->len; i++)
         if (fs->at[i].part || fs->at[i].has_segment || fs->at[i].has_side)
@@ -297,25 +303,27 @@ static Err commit_all(MetricsEngine *e, const TenantFlushes *fs, Why *why)
 {
     mutex_lock(&e->commit_lock);
     Version *v = version_clone(e->version);
+    v->shards = e->shards_len;
     for (size_t i = v->tenants.len; i < fs->len; i++)
         vec_push(&v->tenants, (TenantVersion){.id = (u32)i + 1, .name = fs->at[i].t->name});
     for (size_t i = 0; i < fs->len; i++)
         version_take(v, &fs->at[i]);
-    while (v->lanes.len < e->shards_len)
-        vec_push(&v->lanes, (LogPos){0});
-    for (u32 s = 0; s < e->shards_len; s++)
-        if (e->frozen_pos[s].seq)
-            v->lanes.at[s] = e->frozen_pos[s];
+    for (u32 lane = 0; lane < SHARDS_MAX; lane++) {
+        if (!e->frozen_pos[lane].seq)
+            continue;
+        while (v->lanes.len <= lane)
+            vec_push(&v->lanes, (LogPos){0});
+        v->lanes.at[lane] = e->frozen_pos[lane];
+    }
     Err err = engine_commit(e, v, why);
     mutex_unlock(&e->commit_lock);
     return err;
 }
 
-/* Every lane, those of former shards too: what they held was replayed and is in parts now. */
 static void trim(MetricsEngine *e)
 {
     for (u32 lane = 0; lane < SHARDS_MAX; lane++) {
-        LogPos pos = lane < e->shards_len ? e->frozen_pos[lane] : (LogPos){0};
+        LogPos pos = e->frozen_pos[lane];
         Why why = {0};
         if (pos.seq && ilog_trim(e->log, lane, (LogPos){pos.epoch, pos.seq + 1}, &why) != OK)
             LOG_WARN("metrics", "The log could not be trimmed", LF_WHY(&why));
@@ -353,7 +361,7 @@ static Err flush_frozen(MetricsEngine *e, Why *why)
     mutex_unlock(&e->lock);
     TenantFlushes fs = {0};
     Err err = write_all(e, base, &fs, why);
-    bool is_new = is_anything_new(e, &fs);
+    bool is_new = is_anything_new(e, base, &fs);
     if (err == OK && is_new)
         err = commit_all(e, &fs, why);
     for (size_t i = 0; i < fs.len; i++) {

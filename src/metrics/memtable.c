@@ -119,8 +119,8 @@ MemResult mem_check_hist(const MemTable *m, u32 local, i64 t, Str blob)
                 break;
         }
     }
-    if (h && h->t >= t) {
-        is_late = true;
+    if (h && (h->t >= t || h->is_unsorted)) {
+        is_late |= h->t >= t;
         if (hist_at(h, t, &same))
             return str_eq((Str){same->bytes, same->len}, blob) ? MEM_SAME : MEM_CONFLICT;
     }
@@ -179,7 +179,10 @@ void mem_add_hist(MemTable *m, u32 local, i64 t, Str blob, bool *ret_new)
     size_t bytes = sizeof(HistNode) + blob.len;
     HistNode *h = bytes <= 65536 ? arena_alloc(&m->blobs, bytes) : arena_try(&m->blobs, bytes);
     check(h);
-    *h = (HistNode){.t = t, .prev = prev, .len = (u32)blob.len};
+    *h = (HistNode){.t = t,
+                    .prev = prev,
+                    .len = (u32)blob.len,
+                    .is_unsorted = prev && (prev->is_unsorted || prev->t >= t)};
     memcpy(h->bytes, blob.at, blob.len);
     u64map_put(&m->hists, local, (u64)(uintptr_t)h);
     mem_grew(m, bytes + 16);

@@ -24,6 +24,7 @@ struct HistNode {
     i64 t;
     HistNode *prev;
     u32 len;
+    bool is_unsorted; /* it or an older one is not newer than its elders */
     char bytes[];
 };
 

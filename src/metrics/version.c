@@ -47,6 +47,7 @@ Version *version_clone(const Version *from)
     Version *v = version_new();
     v->next_seq = from->next_seq;
     v->next_tomb = from->next_tomb;
+    v->shards = from->shards;
     for (size_t i = 0; i < from->lanes.len; i++)
         vec_push(&v->lanes, from->lanes.at[i]);
     for (size_t i = 0; i < from->tenants.len; i++) {
@@ -137,6 +138,7 @@ void version_encode(const Version *v, Buf *out)
     buf_put(out, VERSION_MAGIC, 8);
     wr_varint(out, v->next_seq);
     wr_varint(out, v->next_tomb);
+    wr_varint(out, v->shards);
     wr_varint(out, v->lanes.len);
     for (size_t i = 0; i < v->lanes.len; i++) {
         wr_varint(out, v->lanes.at[i].epoch);
@@ -238,6 +240,7 @@ Err version_decode(Str bytes, Version *v, PartMetas *parts, Why *why)
     Reader r = reader_of(bytes.at + 8, bytes.len - 12);
     v->next_seq = rd_varint(&r);
     v->next_tomb = rd_varint(&r);
+    v->shards = (u32)rd_varint(&r);
     for (u64 n = rd_varint(&r); n && !r.bad; n--) {
         LogPos p = {.epoch = rd_varint(&r), .seq = rd_varint(&r)};
         vec_push(&v->lanes, p);

@@ -520,7 +520,7 @@ static void route(const Writer *w, Route *routes, u32 *heads)
         if (!r->sid) {
             LabelsHash h = catalogue_hash(it->labels);
             r->hash = h.labels;
-            shard = (u32)(h.target % w->e->shards_len);
+            shard = h.target % w->e->shards_len;
         }
         if (tails[shard])
             routes[tails[shard]].next = i + 1;
