@@ -124,6 +124,8 @@ void tenant_saw(MetricsEngine *e, Tenant *t, i64 mint, i64 maxt)
 typedef struct Route {
     u32 item, next; /* next of the same shard, 0 = end; places count from 1 */
     u32 sid;        /* known through a valid hint, else 0 */
+    u16 shard;
+    bool is_deferred; /* a new series: made after the known ones, in the batch's order */
     u64 hash;
 } Route;
 
@@ -142,7 +144,7 @@ typedef struct Writer {
     VEC(Defined) defined;
     u32 last_sid;
     u64 active;
-    bool has_items;
+    bool has_items, may_create, has_deferred;
     i64 base, mint, maxt;
 } Writer;
 
@@ -236,9 +238,13 @@ static void redefine(Writer *w)
     vec_done(&lost);
 }
 
-static const u32 *series_get(Writer *w, const Route *r, const SeriesItem *it, u32 *ret_sid)
+static const u32 *series_get(Writer *w, Route *r, const SeriesItem *it, u32 *ret_sid)
 {
     u32 sid = r->sid ? r->sid : catalogue_find(&w->t->cat, w->sh->index, r->hash, it->labels);
+    if (!sid && !w->may_create) {
+        r->is_deferred = w->has_deferred = true;
+        return NULL;
+    }
     if (!sid) {
         Why why = {0};
         if (catalogue_check_labels(it->labels, &why) != OK) {
@@ -366,7 +372,7 @@ static u32 exemplars_write(Writer *w, const SeriesItem *it, u32 sid, Buf *out)
     return n;
 }
 
-static void item_write(Writer *w, const Route *r)
+static void item_write(Writer *w, Route *r)
 {
     const SeriesItem *it = &w->batch->series[r->item];
     u32 sid, floats, hists = 0, exemplars = 0;
@@ -428,7 +434,7 @@ static Err probe(Writer *w)
     return e;
 }
 
-static void shard_write(Writer *w, const Route *routes, u32 first)
+static void shard_write(Writer *w, Route *routes, u32 first)
 {
     Shard *sh = w->sh;
     MetricsEngine *e = w->e;
@@ -522,11 +528,37 @@ static void route(const Writer *w, Route *routes, u32 *heads)
             r->hash = h.labels;
             shard = h.target % w->e->shards_len;
         }
+        r->shard = (u16)shard;
         if (tails[shard])
             routes[tails[shard]].next = i + 1;
         else
             heads[shard] = i + 1;
         tails[shard] = i + 1;
+    }
+}
+
+/* Series get their ids in the order in which they were first seen, whatever shards they fall into: results that are not ordered
+ * otherwise come in that order, as the peer's do. Runs of one shard are written together. */
+static void deferred_write(Writer *w, Route *routes)
+{
+    u32 n = w->batch->series_len;
+    w->may_create = true;
+    for (u32 i = 1; i <= n;) {
+        u32 last = 0, first = i;
+        for (; i <= n && (!routes[i].is_deferred || !last || routes[i].shard == routes[last].shard); i++) {
+            if (!routes[i].is_deferred)
+                continue;
+            if (last)
+                routes[last].next = i;
+            else
+                first = i;
+            last = i;
+        }
+        if (!last)
+            return;
+        routes[last].next = 0;
+        w->sh = &w->e->shards[routes[first].shard];
+        shard_write(w, routes, first);
     }
 }
 
@@ -656,6 +688,8 @@ void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResul
             w.sh = &e->shards[i];
             shard_write(&w, routes, heads[i]);
         }
+    if (w.has_deferred)
+        deferred_write(&w, routes);
     if (b->metadata_len)
         metadata_write(&w);
     if (w.maxt >= w.mint)
