@@ -692,7 +692,8 @@ Err expo_text_next(ExpoParser *p, ExpoItem *ret, Why *why)
             TRY(read_series(p, at, ret, why));
             if (p->options.no_created_series && is_om(p) && is_created_line(p, ret))
                 continue;
-            return OK;
+            /* The start time hangs on the labels: a cache that skips them must see it too. */
+            return p->created_len && has_start_t(p->type) ? expo_text_labels(p, ret, why) : OK;
         }
         if (c == '#')
             return is_om(p) ? om_hash_line(p, at, ret, why) : text_hash_line(p, at, ret, why);

@@ -85,7 +85,7 @@ ExpoParser *expo_new(Str page, ExpoFormat f, const ExpoOptions *o, Arena *arena)
 void expo_expect(ExpoParser *p, Str series_text);
 /* OK and an item; E_NOT_FOUND at the end; E_PARSE with line and column. Items are valid until the next call. */
 Err expo_next(ExpoParser *p, ExpoItem *ret, Why *why);
-/* Fills item->labels, name and start_t for the current series item. Parsed and judged here, on demand: a cache that has seen
+/* Fills item->labels and name for the current series item. Parsed and judged here, on demand: a cache that has seen
  * exactly this series_text skips it; everybody else must call it, as a label set that is wrong is told here (E_PARSE with its
  * place: the page is bad, as with expo_next). Strings live in the page or arena; the array in the arena. */
 Err expo_labels(ExpoParser *p, ExpoItem *item, Why *why);

@@ -267,7 +267,7 @@ static Err dup_relabel(DestConf *d, Why *why)
     return OK;
 }
 
-DestConf *dest_conf_new(const RemoteWriteConfig *c, Labels external, Why *why)
+DestConf *dest_conf_new(const RemoteWriteConfig *c, Labels external, Str id, Why *why)
 {
     DestConf *d = mem_new(DestConf);
     d->refs = 1;
@@ -285,6 +285,7 @@ DestConf *dest_conf_new(const RemoteWriteConfig *c, Labels external, Why *why)
         dest_conf_unref(d);
         return NULL;
     }
+    dest_metrics_init(&d->m, &d->c, id);
     return d;
 }
 

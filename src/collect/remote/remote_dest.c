@@ -30,24 +30,24 @@ static Metric *dropped(const char *labels, const char *reason)
                           "Samples that were left out before sending, by reason.", text);
 }
 
-void dest_metrics_init(Dest *d, const DestConf *c)
+void dest_metrics_init(DestMetrics *ret, const RemoteWriteConfig *c, Str id)
 {
     static const char p[] = "prometheus_remote_storage_";
     Buf b;
     buf_init(&b, 8192);
     buf_c(&b, "remote_name=\"");
-    label_value(&b, c->c.name.len ? c->c.name : d->id);
+    label_value(&b, c->name.len ? c->name : id);
     buf_c(&b, "\",url=\"");
     Buf url;
     buf_init(&url, 1024);
-    url_print_redacted(&url, c->c.url);
+    url_print_redacted(&url, c->url);
     label_value(&b, buf_view(&url));
     buf_done(&url);
     buf_c(&b, "\"");
     const char *l = buf_cstr(&b);
     char name[128];
 #define NAMED(suffix) (snprintf(name, sizeof name, "%s%s", p, suffix), name)
-    d->m = (DestMetrics){
+    *ret = (DestMetrics){
         .samples = metric_counter(NAMED("samples_total"), "Samples sent and accepted.", l),
         .histograms = metric_counter(NAMED("histograms_total"), "Native histograms sent and accepted.", l),
         .exemplars = metric_counter(NAMED("exemplars_total"), "Exemplars sent and accepted.", l),
@@ -76,7 +76,7 @@ void dest_metrics_init(Dest *d, const DestConf *c)
         .dropped_nhcb = dropped(l, "nhcb_in_rw1_not_supported"),
         .dropped_native = dropped(l, "native_histograms_not_enabled"),
     };
-    metric_set(d->m.shards, REMOTE_LANES);
+    metric_set(ret->shards, REMOTE_LANES);
     static const struct {
         const char *name, *help;
     } fixed[] = {{"shards_max", "Lanes there can be."},
@@ -85,17 +85,15 @@ void dest_metrics_init(Dest *d, const DestConf *c)
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         metric_set(metric_gauge(NAMED(fixed[i].name), fixed[i].help, l), REMOTE_LANES);
     metric_set(metric_gauge(NAMED("max_samples_per_send"), "Samples a request holds at most.", l),
-               c->c.samples_per_send_max);
+               c->samples_per_send_max);
 #undef NAMED
     buf_done(&b);
 }
 
-void dest_count_pending(Dest *d)
+void dest_count_pending(Dest *d, const DestConf *c)
 {
-    u64 points = d->total;
-    for (u32 i = 0; i < REMOTE_LANES; i++)
-        points += record_points(&d->fill[i].head);
-    metric_set(d->m.pending, points > d->done_total ? (f64)(points - d->done_total) : 0);
+    u64 done = d->done, taken = d->taken; /* in this order: never negative */
+    metric_set(c->m.pending, (f64)(taken - done));
 }
 
 void dest_count_dropped(Dest *d, Metric *reason, u64 points)
@@ -119,14 +117,15 @@ static Err find_place(Dest *d, Why *why)
     Err e = tail > spool_oldest(d->spool) ? spool_read(d->spool, tail - 1, &rec, &seq, why) : E_NOT_FOUND;
     if (e == OK && record_head_decode(buf_view(&rec), &h, &block, why) == OK)
         d->total = h.total + record_points(&h);
-    d->read_total = d->done_total = d->total;
+    d->read_total = d->total;
     if (e == OK && d->next_seq < tail) {
         buf_clear(&rec);
         if (spool_read(d->spool, d->next_seq, &rec, &seq, why) == OK &&
             record_head_decode(buf_view(&rec), &h, &block, why) == OK)
-            d->read_total = d->done_total = h.total;
+            d->read_total = h.total;
     }
     buf_done(&rec);
+    d->taken = d->total - d->read_total; /* counted from here */
     d->cursor_saved = cursor;
     return e == E_NOT_FOUND ? OK : e;
 }
@@ -141,6 +140,7 @@ Err dest_open(RemoteWrite *rw, DestConf *conf, Str id, Dest **ret, Why *why)
     d->refs = 1;
     d->id = mem_dup(id);
     mutex_init(&d->mutex, RANK_ENGINE);
+    mutex_init(&d->answers, RANK_SHARD);
     arena_init(&d->arena, NULL, 64 << 20);
     for (u32 i = 0; i < REMOTE_LANES; i++) {
         buf_init(&d->fill[i].pb, RECORD_DECODED_MAX);
@@ -164,8 +164,7 @@ Err dest_open(RemoteWrite *rw, DestConf *conf, Str id, Dest **ret, Why *why)
     }
     d->conf = dest_conf_ref(conf);
     d->metadata_due_ns = clock_mono_ns(rw->clock) + conf->c.metadata_interval_ms * NS_PER_MS;
-    dest_metrics_init(d, conf);
-    dest_count_pending(d);
+    dest_count_pending(d, conf);
     *ret = d;
     return OK;
 }
@@ -213,6 +212,7 @@ void dest_unref(Dest *d)
     dest_conf_unref(d->conf);
     arena_done(&d->arena);
     mutex_done(&d->mutex);
+    mutex_done(&d->answers);
     mem_free((void *)d->id.at);
     mem_free(d);
 }
@@ -239,7 +239,8 @@ static Err seal_lane(Dest *d, Fill *f, Why *why)
         return e; /* tried again with what comes next */
     } else {
         i64 now = clock_mono_ns(d->rw->clock);
-        dest_count_dropped(d, d->m.dropped_full, record_points(&f->head));
+        dest_count_dropped(d, d->conf->m.dropped_full, record_points(&f->head));
+        d->done += record_points(&f->head);
         if (!d->logged_disk_ns || now - d->logged_disk_ns > 60 * NS_PER_SEC) {
             d->logged_disk_ns = now;
             LOG_ERROR("remote", "Dropping samples: the spool does not take them",
@@ -303,6 +304,7 @@ static Err fill_add(Dest *d, Fill *f, const SeriesItem *s, bool *sealed, Why *wh
         for (u32 i = 0; i < part.hists_len; i++)
             more.min_t = MIN(more.min_t, part.hist_t[i]), more.max_t = MAX(more.max_t, part.hist_t[i]);
         record_head_add(&f->head, &more);
+        d->taken += record_points(&more);
         done += part.samples_len;
         hists_done += part.hists_len;
     } while (done < s->samples_len || hists_done < s->hists_len);
@@ -323,7 +325,7 @@ static void choose_histograms(Dest *d, SeriesItem *s)
     if (!s->hists_len)
         return;
     if (!d->conf->c.send_native_histograms) {
-        dest_count_dropped(d, d->m.dropped_native, s->hists_len);
+        dest_count_dropped(d, d->conf->m.dropped_native, s->hists_len);
         s->hists_len = 0;
         return;
     }
@@ -332,7 +334,7 @@ static void choose_histograms(Dest *d, SeriesItem *s)
         custom += s->hists[i]->schema == HIST_SCHEMA_CUSTOM;
     if (!custom)
         return;
-    dest_count_dropped(d, d->m.dropped_nhcb, custom);
+    dest_count_dropped(d, d->conf->m.dropped_nhcb, custom);
     const Histogram **hists = arena_array(&d->arena, const Histogram *, s->hists_len);
     i64 *t = arena_array(&d->arena, i64, s->hists_len);
     u32 n = 0;
@@ -356,12 +358,12 @@ static Err write_series(Dest *d, const SeriesItem *in, bool *sealed, SinkResult 
         lb_init(&b, &d->arena, s.labels);
         add_external(&b, c->external);
         if (!relabel_apply(c->c.relabel, &b)) {
-            dest_count_dropped(d, d->m.dropped_relabel, (u64)s.samples_len + s.hists_len);
+            dest_count_dropped(d, d->conf->m.dropped_relabel, (u64)s.samples_len + s.hists_len);
             return OK;
         }
         s.labels = lb_build(&b);
         if (!s.labels.len) {
-            dest_count_dropped(d, d->m.dropped_relabel, (u64)s.samples_len + s.hists_len);
+            dest_count_dropped(d, d->conf->m.dropped_relabel, (u64)s.samples_len + s.hists_len);
             return OK;
         }
     }
@@ -416,7 +418,7 @@ void dest_write(Dest *d, const SampleBatch *batch, SinkResult *ret)
         d->fill_since_ns = now;
         arm = true;
     }
-    dest_count_pending(d);
+    dest_count_pending(d, d->conf);
     d->users += sync;
     mutex_unlock(&d->mutex);
     if (sync) {

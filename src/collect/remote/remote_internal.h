@@ -28,25 +28,26 @@ static inline u64 record_points(const RecordHead *h)
 /* Takes samples and histograms older than min_t out of an encoded request; counts are brought up to date. */
 Err record_drop_old(Buf *pb, RecordHead *h, i64 min_t, Why *why);
 
-/* ---- settings of one destination, kept by whoever needs them (remote_config.c) ---- */
-typedef struct DestConf {
-    _Atomic u32 refs;
-    Arena arena;
-    RemoteWriteConfig c;
-    Labels external;
-    VEC(Regex *) regexes;
-} DestConf;
-DestConf *dest_conf_new(const RemoteWriteConfig *c, Labels external, Why *why);
-DestConf *dest_conf_ref(DestConf *c);
-void dest_conf_unref(DestConf *c); /* NULL is fine */
-
-/* ---- a destination ---- */
+/* ---- settings of one destination, kept by whoever needs them (remote_config.c); nothing in it changes ---- */
 typedef struct DestMetrics {
     Metric *samples, *histograms, *exemplars, *metadata, *failed, *failed_histograms, *failed_metadata,
         *retried, *retried_histograms, *pending, *bytes, *shards, *highest_sent, *batch_seconds, *spool_bytes;
     Metric *dropped_relabel, *dropped_old, *dropped_disk, *dropped_full, *dropped_nhcb, *dropped_native;
 } DestMetrics;
+typedef struct DestConf {
+    _Atomic u32 refs;
+    Arena arena;
+    RemoteWriteConfig c;
+    Labels external;
+    DestMetrics m;
+    VEC(Regex *) regexes;
+} DestConf;
+DestConf *dest_conf_new(const RemoteWriteConfig *c, Labels external, Str id, Why *why);
+DestConf *dest_conf_ref(DestConf *c);
+void dest_conf_unref(DestConf *c); /* NULL is fine */
+void dest_metrics_init(DestMetrics *ret, const RemoteWriteConfig *c, Str id);
 
+/* ---- a destination ---- */
 typedef struct Fill { /* what is not in the spool yet */
     Buf pb;
     RecordHead head;
@@ -89,9 +90,11 @@ typedef struct MetaChunk {
 struct Dest {
     RemoteWrite *rw;
     _Atomic u32 refs;
-    Str id; /* heap, also NUL-terminated */
-    DestMetrics m;
-    Mutex mutex; /* everything below */
+    Str id;                  /* heap, also NUL-terminated */
+    _Atomic u64 taken, done; /* points that came in; points answered, failed or dropped afterwards */
+    _Atomic u64 n_sent, n_failed, n_dropped, n_retried;
+
+    Mutex mutex; /* the way in; may be held while the disk writes, so never taken on the loop */
     DestConf *conf;
     Spool *spool;
     Arena arena; /* label sets while writing */
@@ -99,29 +102,26 @@ struct Dest {
     i64 fill_since_ns; /* 0 = empty */
     u64 total;         /* points ever put into the spool */
     bool needs_sync;   /* records were appended and not synced */
-    bool is_removed, is_closed, step_wanted, step_queued;
-    u32 users; /* writers that hold the spool without the mutex */
+    bool is_removed, is_closed;
+    u32 users;       /* writers that hold the spool without the mutex */
+    StrMap metadata; /* family -> MetadataItem * */
+    i64 logged_disk_ns;
 
-    /* Touched by the step alone, which is one at a time; inflight and req also under mutex by answers. */
+    Mutex answers; /* what answers change; taken after mutex, never held while something waits */
+    bool step_wanted, step_queued, no_steps;
+    i64 paused_until_ns, backoff_ms;
+    i64 last_success_ms, logged_retry_ns, logged_drop_ns;
+    char last_error[256];
+
+    /* Touched by the step alone, which is one at a time; inflight_seq and a request's state also by answers. */
     u64 next_seq, read_total;
-    bool has_read;
-    u64 done_total; /* points answered, failed or dropped */
     Lane lanes[REMOTE_LANES];
     size_t queued_bytes;
     Req *req[REMOTE_LANES + 1]; /* by lowest lane; the last is metadata's */
-    i64 paused_until_ns, backoff_ms;
     u64 cursor_saved;
-    i64 cursor_ns;
-
-    StrMap metadata; /* family -> MetadataItem * */
-    i64 metadata_due_ns;
+    i64 cursor_ns, metadata_due_ns, logged_step_ns;
     VEC(MetaChunk) meta_chunks; /* requests of this round, from meta_first on */
     size_t meta_first;
-
-    i64 last_success_ms, logged_retry_ns, logged_drop_ns, logged_disk_ns;
-    i64 logged_step_ns; /* the step's own */
-    u64 n_sent, n_failed, n_dropped, n_retried;
-    char last_error[256];
 };
 
 struct RemoteWrite {
@@ -132,7 +132,8 @@ struct RemoteWrite {
     HttpClient *http;
     Pool *pool;
     Clock *clock;
-    Mutex mutex; /* the list; taken before a destination's */
+    Mutex apply; /* one reload or closing at a time; may be held while the disk works */
+    Mutex mutex; /* the list; taken after apply, before a destination's */
     Dest *dests[REMOTE_DESTINATIONS_MAX];
     u32 dests_len;
     Timer timer;
@@ -151,8 +152,7 @@ Err dest_seal_all(Dest *d, Why *why);
 void dest_schedule(Dest *d);      /* a step soon, on the pool; not with the mutex held */
 bool dest_close_if_idle(Dest *d); /* a removed destination leaves the list */
 void dest_drop_requests(Dest *d); /* what waits for a retry; nothing may be in flight */
-void dest_metrics_init(Dest *d, const DestConf *c);
-void dest_count_pending(Dest *d); /* with the mutex held */
+void dest_count_pending(Dest *d, const DestConf *c);
 void dest_count_dropped(Dest *d, Metric *reason, u64 points);
 void dest_shut(Dest *d);  /* cursor saved, spool closed */
 u64 dest_cursor(Dest *d); /* first record not answered */

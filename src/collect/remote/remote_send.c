@@ -65,30 +65,32 @@ static void first_line(Str body, char out[256])
 static void settle(Req *r, bool ok, i64 now)
 {
     Dest *d = r->dest;
+    const DestMetrics *m = &r->conf->m;
     r->state = REQ_DONE;
     if (!r->lanes) {
-        metric_add(ok ? d->m.metadata : d->m.failed_metadata, r->metadata);
+        metric_add(ok ? m->metadata : m->failed_metadata, r->metadata);
         return;
     }
     for (u32 i = 0; i < REMOTE_LANES; i++)
         if (r->lanes >> i & 1)
             d->lanes[i].inflight_seq = 0;
-    d->done_total += record_points(&r->head);
-    metric_add(ok ? d->m.samples : d->m.failed, r->head.samples);
-    metric_add(ok ? d->m.histograms : d->m.failed_histograms, r->head.histograms);
+    u64 points = record_points(&r->head);
+    d->done += points;
+    metric_add(ok ? m->samples : m->failed, r->head.samples);
+    metric_add(ok ? m->histograms : m->failed_histograms, r->head.histograms);
     if (!ok) {
-        d->n_failed += record_points(&r->head);
+        d->n_failed += points;
         return;
     }
-    d->n_sent += record_points(&r->head);
+    d->n_sent += points;
     d->backoff_ms = 0;
     d->last_success_ms = clock_wall_ms(d->rw->clock);
     d->last_error[0] = 0;
-    metric_add(d->m.exemplars, r->head.exemplars);
-    metric_add(d->m.bytes, (f64)r->body.len);
-    metric_observe(d->m.batch_seconds, (f64)(now - r->sent_ns) / 1e9);
-    if (r->head.max_t > 0 && (f64)(r->head.max_t / 1000) > metric_value(d->m.highest_sent))
-        metric_set(d->m.highest_sent, (f64)(r->head.max_t / 1000));
+    metric_add(m->exemplars, r->head.exemplars);
+    metric_add(m->bytes, (f64)r->body.len);
+    metric_observe(m->batch_seconds, (f64)(now - r->sent_ns) / 1e9);
+    if (r->head.max_t > 0 && (f64)(r->head.max_t / 1000) > metric_value(m->highest_sent))
+        metric_set(m->highest_sent, (f64)(r->head.max_t / 1000));
 }
 
 /* All lanes wait together: the first failure of a round sets the time, later ones can only move it out. */
@@ -149,7 +151,7 @@ static void answered(void *arg, const HttpResult *res)
     Req *r = arg;
     Dest *d = r->dest;
     i64 now = clock_mono_ns(d->rw->clock);
-    mutex_lock(&d->mutex);
+    mutex_lock(&d->answers);
     DestConf *conf = r->conf;
     r->handle = NULL;
     bool has_status = res->err == OK || (res->err == E_TOO_LARGE && res->status);
@@ -164,8 +166,8 @@ static void answered(void *arg, const HttpResult *res)
     else
         give_up(r, res, now);
     r->conf = NULL;
-    dest_count_pending(d);
-    mutex_unlock(&d->mutex);
+    mutex_unlock(&d->answers);
+    dest_count_pending(d, conf);
     dest_conf_unref(conf);
     d->rw->inflight--;
     dest_schedule(d);
@@ -196,8 +198,9 @@ static i64 oldest_allowed(const Dest *d, const DestConf *c)
 }
 
 /* Samples that have become too old leave the body. false: nothing is left, or it cannot be read. */
-static bool req_age(Req *r, i64 min_t)
+static bool req_age(Req *r, const DestConf *c)
 {
+    i64 min_t = oldest_allowed(r->dest, c);
     if (!r->lanes || r->head.min_t >= min_t)
         return true;
     Dest *d = r->dest;
@@ -217,36 +220,28 @@ static bool req_age(Req *r, i64 min_t)
         snappy_encode(buf_view(&pb), &r->body);
     buf_done(&pb);
     u64 gone = before - record_points(&r->head);
-    mutex_lock(&d->mutex);
-    dest_count_dropped(d, ok ? d->m.dropped_old : d->m.dropped_disk, gone);
-    d->done_total += gone;
-    mutex_unlock(&d->mutex);
+    dest_count_dropped(d, ok ? c->m.dropped_old : c->m.dropped_disk, gone);
+    d->done += gone;
     return record_points(&r->head) > 0;
 }
 
-static void req_send(Req *r)
+static void req_send(Req *r, DestConf *conf)
 {
     Dest *d = r->dest;
+    const RemoteWriteConfig *c = &conf->c;
     HttpHeader headers[64];
     u32 n = 0;
     headers[n++] = (HttpHeader){S("Content-Encoding"), S("snappy")};
     headers[n++] = (HttpHeader){S("Content-Type"), S("application/x-protobuf")};
     headers[n++] = (HttpHeader){S("X-Prometheus-Remote-Write-Version"), S("0.1.0")};
     headers[n++] = (HttpHeader){S("User-Agent"), str_c(d->rw->user_agent)};
-    mutex_lock(&d->mutex);
-    r->conf = dest_conf_ref(d->conf);
-    const RemoteWriteConfig *c = &r->conf->c;
     for (u32 i = 0; i < c->headers_len && n < COUNT_OF(headers); i++)
         headers[n++] = c->headers[i];
     if (r->attempts++) {
-        metric_add(d->m.retried, r->head.samples);
-        metric_add(d->m.retried_histograms, r->head.histograms);
+        metric_add(conf->m.retried, r->head.samples);
+        metric_add(conf->m.retried_histograms, r->head.histograms);
         d->n_retried += record_points(&r->head);
     }
-    r->state = REQ_SENDING;
-    r->sent_ns = clock_mono_ns(d->rw->clock);
-    d->refs++;
-    d->rw->inflight++;
     HttpCall call = {.config = &c->http,
                      .egress = EGRESS_CONFIGURED,
                      .method = S("POST"),
@@ -256,8 +251,14 @@ static void req_send(Req *r)
                      .body = buf_view(&r->body),
                      .timeout_ms = c->timeout_ms,
                      .body_max = ANSWER_MAX};
+    d->refs++;
+    d->rw->inflight++;
+    mutex_lock(&d->answers); /* the answer may come before http_send returns */
+    r->conf = dest_conf_ref(conf);
+    r->state = REQ_SENDING;
+    r->sent_ns = clock_mono_ns(d->rw->clock);
     r->handle = http_send(d->rw->http, &call, answered, r);
-    mutex_unlock(&d->mutex);
+    mutex_unlock(&d->answers);
 }
 
 /* ---- read-ahead ---- */
@@ -278,21 +279,19 @@ static inline Queued *lane_head(Lane *l)
     return l->first < l->queue.len ? &l->queue.at[l->first] : NULL;
 }
 
-static void note_gap(Dest *d, u64 points)
+static void note_gap(Dest *d, const DestConf *c, u64 points)
 {
     if (!points)
         return;
-    mutex_lock(&d->mutex);
-    dest_count_dropped(d, d->m.dropped_disk, points);
-    d->done_total += points;
-    mutex_unlock(&d->mutex);
+    dest_count_dropped(d, c->m.dropped_disk, points);
+    d->done += points;
     if (log_again(&d->logged_step_ns, clock_mono_ns(d->rw->clock), 60))
         LOG_ERROR("remote", "Unsent samples were lost to the disk limit of the spool",
                   LF_STR("remote_name", d->id), LF_INT("samples", points));
 }
 
 /* false: there is nothing to read. */
-static bool read_ahead(Dest *d)
+static bool read_ahead(Dest *d, const DestConf *c)
 {
     Buf rec;
     Why why;
@@ -316,7 +315,7 @@ static bool read_ahead(Dest *d)
             d->next_seq = seq + 1;
             continue;
         }
-        note_gap(d, h.total > d->read_total ? h.total - d->read_total : 0);
+        note_gap(d, c, h.total > d->read_total ? h.total - d->read_total : 0);
         d->read_total = h.total + record_points(&h);
         Queued q = {.seq = seq, .head = h, .block = mem_dup(block), .since_ns = clock_mono_ns(d->rw->clock)};
         lane_push(&d->lanes[h.lane], q);
@@ -334,7 +333,7 @@ static u32 idle_lanes(Dest *d, u64 *ret_points, i64 *ret_since)
     u32 mask = 0;
     *ret_points = 0;
     *ret_since = INT64_MAX;
-    mutex_lock(&d->mutex);
+    mutex_lock(&d->answers);
     for (u32 i = 0; i < REMOTE_LANES; i++) {
         Lane *l = &d->lanes[i];
         Queued *q = lane_head(l);
@@ -344,12 +343,12 @@ static u32 idle_lanes(Dest *d, u64 *ret_points, i64 *ret_since)
         *ret_points += l->points;
         *ret_since = MIN(*ret_since, q->since_ns);
     }
-    mutex_unlock(&d->mutex);
+    mutex_unlock(&d->answers);
     return mask;
 }
 
 /* Puts a record's request behind what is in pb. E_TOO_LARGE: it belongs into the next request. */
-static Err unpack(Dest *d, RecordHead *head, const RecordHead *h, Str block, Buf *pb)
+static Err unpack(Dest *d, const DestConf *c, RecordHead *head, const RecordHead *h, Str block, Buf *pb)
 {
     Why why;
     Err e = snappy_decode(block, RECORD_DECODED_MAX, pb, &why);
@@ -357,7 +356,7 @@ static Err unpack(Dest *d, RecordHead *head, const RecordHead *h, Str block, Buf
         record_head_add(head, h);
     } else if (e != E_TOO_LARGE || !pb->len) {
         LOG_ERROR("remote", "A spool record is passed over", LF_STR("remote_name", d->id), LF_WHY(&why));
-        note_gap(d, record_points(h));
+        note_gap(d, c, record_points(h));
         e = E_CORRUPT;
     }
     return e;
@@ -368,9 +367,9 @@ static void lane_pop(Dest *d, Req *r, u32 lane)
     Lane *l = &d->lanes[lane];
     Queued *q = &l->queue.at[l->first++];
     if (!(r->lanes >> lane & 1)) {
-        mutex_lock(&d->mutex);
+        mutex_lock(&d->answers);
         l->inflight_seq = q->seq;
-        mutex_unlock(&d->mutex);
+        mutex_unlock(&d->answers);
         r->lanes |= 1u << lane;
     }
     l->points -= record_points(&q->head);
@@ -379,10 +378,11 @@ static void lane_pop(Dest *d, Req *r, u32 lane)
 }
 
 /* Moves records of the idle lanes into one request, up to max points (one record at least). */
-static Req *req_build(Dest *d, u32 mask, u32 max)
+static Req *req_build(Dest *d, const DestConf *c, u32 mask)
 {
     Req *r = mem_new(Req);
     Buf pb;
+    u32 max = c->c.samples_per_send_max;
     r->dest = d;
     record_head_reset(&r->head);
     buf_init(&r->body, RECORD_READ_MAX);
@@ -401,7 +401,7 @@ static Req *req_build(Dest *d, u32 mask, u32 max)
                 full = true;
                 break;
             }
-            full = unpack(d, &r->head, &q->head, q->block, &pb) == E_TOO_LARGE;
+            full = unpack(d, c, &r->head, &q->head, q->block, &pb) == E_TOO_LARGE;
             if (full)
                 break;
             lane_pop(d, r, i);
@@ -414,16 +414,16 @@ static Req *req_build(Dest *d, u32 mask, u32 max)
 
 static void lanes_release(Dest *d, Req *r)
 {
-    mutex_lock(&d->mutex);
+    mutex_lock(&d->answers);
     for (u32 i = 0; i < REMOTE_LANES; i++)
         if (r->lanes >> i & 1)
             d->lanes[i].inflight_seq = 0;
-    mutex_unlock(&d->mutex);
+    mutex_unlock(&d->answers);
     req_free(r);
 }
 
 /* Sends what is full or has waited long enough; returns when to look again. */
-static i64 send_ready(Dest *d, const DestConf *c, i64 now)
+static i64 send_ready(Dest *d, DestConf *c, i64 now)
 {
     for (;;) {
         u64 points;
@@ -435,8 +435,8 @@ static i64 send_ready(Dest *d, const DestConf *c, i64 now)
         if (points < c->c.samples_per_send_max && now < due && !d->rw->is_draining &&
             d->queued_bytes < READ_AHEAD_BYTES)
             return due;
-        Req *r = req_build(d, mask, c->c.samples_per_send_max);
-        if (!req_age(r, oldest_allowed(d, c)) || !(record_points(&r->head) + r->head.exemplars)) {
+        Req *r = req_build(d, c, mask);
+        if (!req_age(r, c) || !(record_points(&r->head) + r->head.exemplars)) {
             lanes_release(d, r);
             continue;
         }
@@ -444,7 +444,7 @@ static i64 send_ready(Dest *d, const DestConf *c, i64 now)
         if (*slot) /* settled since we looked: its lanes are idle */
             req_free(*slot);
         *slot = r;
-        req_send(r);
+        req_send(r, c);
     }
 }
 
@@ -485,7 +485,7 @@ static void meta_round(Dest *d, const DestConf *c)
     buf_done(&pb);
 }
 
-static i64 send_metadata(Dest *d, const DestConf *c, i64 now)
+static i64 send_metadata(Dest *d, DestConf *c, i64 now)
 {
     if (!c->c.send_metadata)
         return INT64_MAX;
@@ -505,7 +505,7 @@ static i64 send_metadata(Dest *d, const DestConf *c, i64 now)
     r->metadata = chunk.len;
     r->body = chunk.body;
     d->req[REMOTE_LANES] = r;
-    req_send(r);
+    req_send(r, c);
     return INT64_MAX;
 }
 
@@ -526,9 +526,9 @@ u64 dest_cursor(Dest *d)
 
 static i64 save_cursor(Dest *d, i64 now)
 {
-    mutex_lock(&d->mutex);
+    mutex_lock(&d->answers);
     u64 cursor = dest_cursor(d);
-    mutex_unlock(&d->mutex);
+    mutex_unlock(&d->answers);
     if (cursor == d->cursor_saved)
         return INT64_MAX;
     if (now - d->cursor_ns < CURSOR_SAVE_NS)
@@ -569,22 +569,22 @@ static i64 flush_fill(Dest *d, i64 now)
 }
 
 /* Frees what is settled, sends again what may be; true while a request waits for its time. */
-static bool tend_requests(Dest *d, const DestConf *c, bool may_send)
+static bool tend_requests(Dest *d, DestConf *c, bool may_send)
 {
     bool waiting = false;
     for (u32 i = 0; i < COUNT_OF(d->req); i++) {
         Req *r = d->req[i];
         if (!r)
             continue;
-        mutex_lock(&d->mutex);
+        mutex_lock(&d->answers);
         ReqState s = r->state;
-        mutex_unlock(&d->mutex);
+        mutex_unlock(&d->answers);
         if (s == REQ_DONE) {
             d->req[i] = NULL;
             req_free(r);
         } else if (s == REQ_RETRY && may_send) {
-            if (req_age(r, oldest_allowed(d, c))) {
-                req_send(r);
+            if (req_age(r, c)) {
+                req_send(r, c);
             } else {
                 d->req[i] = NULL;
                 lanes_release(d, r);
@@ -601,17 +601,19 @@ static void step_once(Dest *d)
     i64 now = clock_mono_ns(d->rw->clock), due = flush_fill(d, now), at;
     mutex_lock(&d->mutex);
     DestConf *c = dest_conf_ref(d->conf);
-    i64 paused_until = d->paused_until_ns;
     bool active = !d->is_removed && !d->rw->is_stopping;
     mutex_unlock(&d->mutex);
+    mutex_lock(&d->answers);
+    i64 paused_until = d->paused_until_ns;
+    mutex_unlock(&d->answers);
     bool may_send = active && now >= paused_until;
     bool waiting = tend_requests(d, c, may_send);
     if (active)
-        read_ahead(d);
+        read_ahead(d, c);
     if (may_send) {
         do
             at = send_ready(d, c, now);
-        while (d->queued_bytes < READ_AHEAD_BYTES / 2 && read_ahead(d));
+        while (d->queued_bytes < READ_AHEAD_BYTES / 2 && read_ahead(d, c));
         due = MIN(due, at);
         at = send_metadata(d, c, now);
         due = MIN(due, at);
@@ -620,11 +622,8 @@ static void step_once(Dest *d)
     }
     at = save_cursor(d, now);
     due = MIN(due, at);
-    u64 bytes = spool_bytes(d->spool);
-    mutex_lock(&d->mutex);
-    metric_set(d->m.spool_bytes, (f64)bytes);
-    dest_count_pending(d);
-    mutex_unlock(&d->mutex);
+    metric_set(c->m.spool_bytes, (f64)spool_bytes(d->spool));
+    dest_count_pending(d, c);
     dest_conf_unref(c);
     if (due != INT64_MAX)
         remote_write_arm(d->rw, due);
@@ -634,12 +633,12 @@ static void step_job(void *arg)
 {
     Dest *d = arg;
     for (;;) {
-        mutex_lock(&d->mutex);
-        bool go = d->step_wanted && !d->is_closed;
+        mutex_lock(&d->answers);
+        bool go = d->step_wanted && !d->no_steps;
         d->step_wanted = false;
         if (!go)
             d->step_queued = false;
-        mutex_unlock(&d->mutex);
+        mutex_unlock(&d->answers);
         if (!go)
             break;
         step_once(d);
@@ -653,17 +652,17 @@ void dest_schedule(Dest *d)
     bool submit = false;
     if (d->rw->is_stopping)
         return;
-    mutex_lock(&d->mutex);
+    mutex_lock(&d->answers);
     d->step_wanted = true;
-    if (!d->step_queued && !d->is_closed) {
+    if (!d->step_queued && !d->no_steps) {
         d->step_queued = submit = true;
         d->refs++;
     }
-    mutex_unlock(&d->mutex);
+    mutex_unlock(&d->answers);
     if (submit && pool_submit(d->rw->pool, step_job, d) != OK) {
-        mutex_lock(&d->mutex);
+        mutex_lock(&d->answers);
         d->step_queued = false;
-        mutex_unlock(&d->mutex);
+        mutex_unlock(&d->answers);
         dest_unref(d);
     }
 }

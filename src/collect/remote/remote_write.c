@@ -126,7 +126,8 @@ RemoteWrite *remote_write_new(const RemoteWriteOptions *o)
     rw->clock = loop_clock(o->loop);
     rw->http = http_client_new(o->loop, o->account);
     rw->pool = pool_new("remote_write", 2, 4 * REMOTE_DESTINATIONS_MAX);
-    mutex_init(&rw->mutex, RANK_ALERT);
+    mutex_init(&rw->apply, RANK_ALERT);
+    mutex_init(&rw->mutex, RANK_ALERT + 1);
     timer_init(&rw->timer, on_timer, rw);
     rw->armed_ns = INT64_MAX;
     rw->highest = metric_gauge("prometheus_remote_storage_highest_timestamp_in_seconds",
@@ -154,12 +155,12 @@ static void identity(const RemoteWriteConfig *c, char ret[96])
         snprintf(ret, 96, "u-%016llx", (unsigned long long)hash_str(c->url));
 }
 
-/* With rw's mutex held. */
+/* With apply held, so the list changes nowhere else; the mutex guards it against those who read it. */
 static Err apply_one(RemoteWrite *rw, const RemoteWriteConfig *c, Labels external, Dest **ret, Why *why)
 {
     char id[96];
     identity(c, id);
-    DestConf *conf = dest_conf_new(c, external, why);
+    DestConf *conf = dest_conf_new(c, external, str_c(id), why);
     if (!conf)
         return why && why->err ? why->err : E_INVALID;
     for (u32 i = 0; i < rw->dests_len; i++) {
@@ -170,7 +171,6 @@ static Err apply_one(RemoteWrite *rw, const RemoteWriteConfig *c, Labels externa
         DestConf *old = d->conf;
         d->conf = conf;
         d->is_removed = false;
-        dest_metrics_init(d, conf);
         mutex_unlock(&d->mutex);
         dest_conf_unref(old);
         *ret = d;
@@ -181,22 +181,24 @@ static Err apply_one(RemoteWrite *rw, const RemoteWriteConfig *c, Labels externa
                           REMOTE_DESTINATIONS_MAX)
                 : dest_open(rw, conf, str_c(id), ret, why);
     dest_conf_unref(conf);
-    if (e == OK) {
-        rw->dests[rw->dests_len++] = *ret;
-        Buf url;
-        buf_init(&url, 1024);
-        url_print_redacted(&url, c->url);
-        LOG_INFO("remote", "Remote write starts", LF_C("remote_name", id), LF_STR("url", buf_view(&url)));
-        buf_done(&url);
-    }
-    return e;
+    if (e != OK)
+        return e;
+    mutex_lock(&rw->mutex);
+    rw->dests[rw->dests_len++] = *ret;
+    mutex_unlock(&rw->mutex);
+    Buf url;
+    buf_init(&url, 1024);
+    url_print_redacted(&url, c->url);
+    LOG_INFO("remote", "Remote write starts", LF_C("remote_name", id), LF_STR("url", buf_view(&url)));
+    buf_done(&url);
+    return OK;
 }
 
 Err remote_write_apply(RemoteWrite *rw, const RemoteWriteConfig *configs, u32 n, Labels external, Why *why)
 {
     Err first = OK;
     bool wanted[REMOTE_DESTINATIONS_MAX] = {0};
-    mutex_lock(&rw->mutex);
+    mutex_lock(&rw->apply);
     for (u32 i = 0; i < n; i++) {
         Dest *d = NULL;
         Why one = {0};
@@ -214,46 +216,68 @@ Err remote_write_apply(RemoteWrite *rw, const RemoteWriteConfig *configs, u32 n,
                 *why = one;
         }
     }
-    if (first == OK)
-        for (u32 k = 0; k < rw->dests_len; k++)
-            if (!wanted[k]) {
-                mutex_lock(&rw->dests[k]->mutex);
-                rw->dests[k]->is_removed = true;
-                mutex_unlock(&rw->dests[k]->mutex);
-                LOG_INFO("remote", "Remote write stops: not configured any more",
-                         LF_STR("remote_name", rw->dests[k]->id));
-            }
-    mutex_unlock(&rw->mutex);
+    for (u32 k = 0; k < rw->dests_len && first == OK; k++)
+        if (!wanted[k]) {
+            mutex_lock(&rw->dests[k]->mutex);
+            rw->dests[k]->is_removed = true;
+            mutex_unlock(&rw->dests[k]->mutex);
+            LOG_INFO("remote", "Remote write stops: not configured any more",
+                     LF_STR("remote_name", rw->dests[k]->id));
+        }
+    mutex_unlock(&rw->apply);
     schedule_all(rw);
     return first;
+}
+
+static bool is_removed(Dest *d)
+{
+    mutex_lock(&d->mutex);
+    bool r = d->is_removed;
+    mutex_unlock(&d->mutex);
+    return r;
+}
+
+static bool is_sending(Dest *d)
+{
+    bool r = false;
+    mutex_lock(&d->answers);
+    for (u32 i = 0; i < COUNT_OF(d->req); i++)
+        r |= d->req[i] && d->req[i]->state == REQ_SENDING;
+    d->no_steps = !r;
+    mutex_unlock(&d->answers);
+    return r;
 }
 
 bool dest_close_if_idle(Dest *d)
 {
     RemoteWrite *rw = d->rw;
-    mutex_lock(&rw->mutex); /* nobody may bring it back meanwhile */
+    if (!is_removed(d))
+        return false;
+    mutex_lock(&rw->apply); /* nobody may bring it back meanwhile */
     mutex_lock(&d->mutex);
-    bool idle = d->is_removed && !d->is_closed && !d->users;
-    for (u32 i = 0; idle && i < COUNT_OF(d->req); i++)
-        idle = !d->req[i] || d->req[i]->state != REQ_SENDING;
-    if (idle) {
+    bool close = d->is_removed && !d->is_closed && !d->users && !is_sending(d);
+    if (close) {
         Why why;
         d->is_closed = true;
         if (dest_seal_all(d, &why) != OK)
             LOG_ERROR("remote", "The spool does not take samples", LF_STR("remote_name", d->id),
                       LF_WHY(&why));
         dest_shut(d);
+    }
+    mutex_unlock(&d->mutex);
+    if (close) {
+        mutex_lock(&rw->mutex);
         for (u32 i = 0; i < rw->dests_len; i++)
             if (rw->dests[i] == d) {
                 rw->dests[i] = rw->dests[--rw->dests_len];
                 break;
             }
+        mutex_unlock(&rw->mutex);
     }
-    mutex_unlock(&d->mutex);
-    mutex_unlock(&rw->mutex);
-    if (idle)
+    mutex_unlock(&rw->apply);
+    if (close)
         dest_unref(d);
-    return idle;
+    return close;
 }
 
 bool remote_write_drain(RemoteWrite *rw, i64 timeout_ms)
@@ -265,9 +289,7 @@ bool remote_write_drain(RemoteWrite *rw, i64 timeout_ms)
         bool empty = true;
         schedule_all(rw);
         for (u32 i = 0, n = list_dests(rw, at); i < n; i++) {
-            mutex_lock(&at[i]->mutex);
-            empty &= at[i]->is_removed || (at[i]->total <= at[i]->done_total && !at[i]->fill_since_ns);
-            mutex_unlock(&at[i]->mutex);
+            empty &= is_removed(at[i]) || at[i]->taken <= at[i]->done;
             dest_unref(at[i]);
         }
         if (empty || clock_mono_ms(clock_real()) >= end) {
@@ -301,6 +323,7 @@ void remote_write_free(RemoteWrite *rw)
         dest_unref(d);
     }
     mutex_done(&rw->mutex);
+    mutex_done(&rw->apply);
     mem_free(rw->dir);
     mem_free(rw->user_agent);
     mem_free((void *)rw->tenant.at);
@@ -317,19 +340,22 @@ void remote_write_status(RemoteWrite *rw, void (*fn)(void *arg, const RemoteWrit
         buf_init(&url, 4096), buf_init(&name, 4096);
         mutex_lock(&d->mutex);
         bool gone = d->is_closed;
-        if (!gone) {
-            url_print_redacted(&url, d->conf->c.url);
-            buf_str(&name, d->conf->c.name.len ? d->conf->c.name : d->id);
-        }
-        RemoteWriteStatus s = {.samples_pending = d->total > d->done_total ? d->total - d->done_total : 0,
+        u64 done = d->done;
+        RemoteWriteStatus s = {.samples_pending = d->taken - done,
                                .spool_bytes = gone ? 0 : spool_bytes(d->spool),
                                .samples_sent = d->n_sent,
                                .samples_failed = d->n_failed,
                                .samples_dropped = d->n_dropped,
-                               .samples_retried = d->n_retried,
-                               .last_success_ms = d->last_success_ms};
-        memcpy(error, d->last_error, sizeof error);
+                               .samples_retried = d->n_retried};
+        if (!gone) {
+            url_print_redacted(&url, d->conf->c.url);
+            buf_str(&name, d->conf->c.name.len ? d->conf->c.name : d->id);
+        }
         mutex_unlock(&d->mutex);
+        mutex_lock(&d->answers);
+        s.last_success_ms = d->last_success_ms;
+        memcpy(error, d->last_error, sizeof error);
+        mutex_unlock(&d->answers);
         s.url = buf_view(&url), s.name = buf_view(&name), s.last_error = error;
         if (!gone)
             fn(arg, &s);

@@ -480,6 +480,21 @@ static void start_times(void **state)
     run_cases(plain, 1, EXPO_OPENMETRICS, NULL);
 }
 
+static void start_times_need_no_labels(void **state)
+{
+    Arena a;
+    ExpoItem it;
+    Why why;
+    arena_init(&a, NULL, 0);
+    ExpoParser *p = expo_new(S("# TYPE a counter\na_total{x=\"1\"} 5\na_created{x=\"1\"} 2\n# EOF\n"),
+                             EXPO_OPENMETRICS, NULL, &a);
+    assert_ok(expo_next(p, &it, &why), &why);
+    expo_expect(p, S("a_total{x=\"1\"}"));
+    assert_ok(expo_next(p, &it, &why), &why);
+    assert_int_equal(it.start_t, 2000);
+    arena_done(&a);
+}
+
 /* ---- classic histograms folded ---- */
 
 static void folded_histograms(void **state)
@@ -602,6 +617,7 @@ int main(void)
         cmocka_unit_test(caches_skip_labels),
         cmocka_unit_test(the_arena_limit_ends_a_page),
         cmocka_unit_test(start_times),
+        cmocka_unit_test(start_times_need_no_labels),
         cmocka_unit_test(folded_histograms),
         cmocka_unit_test(numbers_are_exact),
         cmocka_unit_test(content_types),
