@@ -45,6 +45,7 @@ typedef struct MetricsStats {
     u64 series_active, series_total, samples_memtable, parts, bytes_on_disk, chunks_like_pages;
     i64 mint, maxt;            /* of stored samples; INT64_MAX/MIN when empty */
     u64 wal_bytes, bytes_written, samples_ingested;
+    u64 label_pairs;           /* of the tenant asked about */
     bool read_only;            /* disk full */
 } MetricsStats;
 void metrics_stats(MetricsEngine *e, Str tenant, MetricsStats *ret);

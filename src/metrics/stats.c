@@ -129,6 +129,15 @@ void metrics_stats(MetricsEngine *e, Str tenant, MetricsStats *ret)
         return;
     }
     stats_of(e, t, ret);
+    if (!t)
+        return;
+    Catalogue *c = &t->cat;
+    rwlock_read(&c->lock);
+    for (u32 i = 1; i <= c->names_len; i++) {
+        const CatName *name = seg_at(&c->names, i);
+        ret->label_pairs += name->text ? name->pairs.len : 0;
+    }
+    rwlock_unlock(&c->lock);
 }
 
 void engine_speak(MetricsEngine *e)

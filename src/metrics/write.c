@@ -308,8 +308,11 @@ static u32 floats_write(Writer *w, const SeriesItem *it, u32 local, Buf *out, bo
         MemResult how = mem_check(w->table, local, s.t, s.v);
         if (!is_storable(w, it, s.t, how))
             continue;
-        if (how != MEM_SAME)
-            mem_add(w->table, local, s.t, s.v, how == MEM_ADDED_LATE, is_new);
+        if (how != MEM_SAME) {
+            bool first;
+            mem_add(w->table, local, s.t, s.v, how == MEM_ADDED_LATE, &first);
+            *is_new |= first;
+        }
         wr_zigzag(out, (i64)((u64)s.t - (u64)w->base));
         record_value(out, s.v);
         n++;
@@ -341,8 +344,11 @@ static u32 hists_write(Writer *w, const SeriesItem *it, u32 local, Buf *out, boo
         MemResult how = mem_check_hist(w->table, local, it->hist_t[i], buf_view(&blob));
         if (!is_storable(w, it, it->hist_t[i], how))
             continue;
-        if (how != MEM_SAME)
-            mem_add_hist(w->table, local, it->hist_t[i], buf_view(&blob), is_new);
+        if (how != MEM_SAME) {
+            bool first;
+            mem_add_hist(w->table, local, it->hist_t[i], buf_view(&blob), &first);
+            *is_new |= first;
+        }
         wr_zigzag(out, (i64)((u64)it->hist_t[i] - (u64)w->base));
         wr_str(out, buf_view(&blob));
         n++;

@@ -62,27 +62,30 @@ static void digits_shortest(Digits *d, f64 v)
     digits_read(d, text, cxx_to_chars_shortest(v, text, sizeof text));
 }
 
-/* %f with as many places as there are digits, or exactly `places` (>= 0; the digits are rounded already). */
-static void put_fixed(Buf *out, const Digits *d, int places)
+/* %f with as many places as there are digits. */
+static void put_fixed(Buf *out, const Digits *d)
 {
+    char
+        text[32 + 310 + 330]; /* sign, digits before and after the point of the largest and smallest values */
+    size_t n = 0;
+    bool is_zero = d->len == 1 && d->at[0] == '0';
+    int whole = MIN(d->point, d->len), places = is_zero ? 0 : d->len - d->point;
     if (d->is_negative)
-        buf_char(out, '-');
+        text[n++] = '-';
     if (d->point <= 0)
-        buf_char(out, '0');
-    for (int i = 0; i < d->point; i++)
-        buf_char(out, i < d->len ? d->at[i] : '0');
-    int last = d->len - d->point; /* places that hold digits */
-    if (d->len == 1 && d->at[0] == '0')
-        last = 0;
-    if (places < 0)
-        places = MAX(last, 0);
-    if (!places)
-        return;
-    buf_char(out, '.');
-    for (int i = 0; i < places; i++) {
-        int at = d->point + i;
-        buf_char(out, at >= 0 && at < d->len ? d->at[at] : '0');
+        text[n++] = '0';
+    for (int i = 0; i < whole; i++)
+        text[n++] = d->at[i];
+    for (int i = whole; i < d->point; i++)
+        text[n++] = '0';
+    if (places > 0) {
+        text[n++] = '.';
+        for (int i = d->point; i < 0; i++)
+            text[n++] = '0';
+        for (int i = MAX(d->point, 0); i < d->len; i++)
+            text[n++] = d->at[i];
     }
+    buf_put(out, text, n);
 }
 
 /* %e: d.ddde±dd */
@@ -111,7 +114,7 @@ void print_f64(Buf *out, f64 v)
     }
     Digits d;
     digits_shortest(&d, v);
-    put_fixed(out, &d, -1);
+    put_fixed(out, &d);
 }
 
 /* Shortest digits; exponent form when the exponent is outside [exp_min, exp_max). */
@@ -123,7 +126,7 @@ static void print_shortest_g(Buf *out, f64 v, int exp_min, int exp_max)
     if (exp < exp_min || exp >= exp_max)
         put_exponent(out, &d, -1);
     else
-        put_fixed(out, &d, -1);
+        put_fixed(out, &d);
 }
 
 void print_f64_g(Buf *out, f64 v)
@@ -146,7 +149,7 @@ void print_f64_go(Buf *out, f64 v, char fmt, int prec)
         }
         digits_shortest(&d, v);
         if (fmt == 'f')
-            put_fixed(out, &d, -1);
+            put_fixed(out, &d);
         else
             put_exponent(out, &d, -1);
         return;
@@ -173,7 +176,7 @@ void print_f64_go(Buf *out, f64 v, char fmt, int prec)
     if (exp < -4 || exp >= eprec)
         put_exponent(out, &d, -1);
     else
-        put_fixed(out, &d, -1);
+        put_fixed(out, &d);
 }
 
 void print_f64_json(Buf *out, f64 v)

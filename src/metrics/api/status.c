@@ -111,17 +111,30 @@ void handle_config(HttpReq *r, void *arg)
 
 /* ---- tsdb ---- */
 
+/* metrics_top gives one kind after the other, in this order. */
+static const char *const top_kinds[] = {"seriesCountByMetricName", "labelValueCountByLabelName",
+                                        "memoryInBytesByLabelName", "seriesCountByLabelValuePair"};
 typedef struct Top {
-    Arena *arena;
-    const char *kind;
     Json *j;
+    u32 opened; /* arrays begun so far; the last one is open */
 } Top;
+
+/* Opens arrays up to the one of kind; all of them for NULL. */
+static void open_kind(Top *t, const char *kind)
+{
+    while (t->opened < COUNT_OF(top_kinds) &&
+           (t->opened == 0 || !kind || strcmp(top_kinds[t->opened - 1], kind) != 0)) {
+        if (t->opened > 0)
+            js_array_end(t->j);
+        js_key(t->j, str_c(top_kinds[t->opened++]));
+        js_array(t->j);
+    }
+}
 
 static void write_top(void *arg, const char *kind, Str name, u64 value)
 {
     Top *t = arg;
-    if (strcmp(kind, t->kind) != 0)
-        return;
+    open_kind(t, kind);
     js_object(t->j);
     js_kv(t->j, "name", name);
     key_u64(t->j, "value", value);
@@ -136,8 +149,6 @@ static void key_i64(Json *j, const char *name, i64 v)
 
 void handle_tsdb(HttpReq *r, void *arg)
 {
-    static const char *const kinds[] = {"seriesCountByMetricName", "labelValueCountByLabelName",
-                                        "memoryInBytesByLabelName", "seriesCountByLabelValuePair"};
     Api *a = arg;
     Str tenant = api_tenant(a, r), s = http_param(r, S("limit"));
     MetricsStats st = {.mint = INT64_MAX, .maxt = INT64_MIN};
@@ -157,19 +168,16 @@ void handle_tsdb(HttpReq *r, void *arg)
     js_key(&j, S("headStats"));
     js_object(&j);
     key_u64(&j, "numSeries", st.series_active);
-    key_u64(&j, "numLabelPairs", 0);
+    key_u64(&j, "numLabelPairs", st.label_pairs);
     key_u64(&j, "chunkCount", st.chunks_like_pages);
     key_i64(&j, "minTime", st.mint);
     key_i64(&j, "maxTime", st.maxt);
     js_object_end(&j);
-    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        Top t = {r->arena, kinds[i], &j};
-        js_key(&j, str_c(kinds[i]));
-        js_array(&j);
-        if (a->c.engine)
-            metrics_top(a->c.engine, tenant, (u32)MIN(limit, 10000), write_top, &t);
-        js_array_end(&j);
-    }
+    Top t = {.j = &j};
+    if (a->c.engine)
+        metrics_top(a->c.engine, tenant, (u32)MIN(limit, 10000), write_top, &t);
+    open_kind(&t, NULL);
+    js_array_end(&j);
     js_object_end(&j);
     api_reply(r, &out);
 }
