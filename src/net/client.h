@@ -12,7 +12,7 @@
 enum {
     HEADERS_BYTES_MAX = 65536,
     REDIRECTS_MAX = 10, /* as Go */
-    EASY_KEPT = 32,
+    EASY_KEPT = 8,      /* each keeps its read buffer */
     CLIENT_FILE_BYTES_MAX = 1 << 20,
 };
 

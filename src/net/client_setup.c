@@ -277,7 +277,7 @@ Err call_prepare(HttpCallHandle *h, Str token, Why *why)
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
-    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 65536L);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 32768L);
     curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, 300L);
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, 600000L); /* the call's own timer ends it */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION,

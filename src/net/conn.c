@@ -10,10 +10,11 @@ enum { IO_AGAIN = -1, IO_ERROR = -2, READS_PER_TURN = 8 };
 
 /* ---- the socket, plain or TLS ---- */
 
+/* The error queue is the thread's, and libcurl uses it too: it must be empty before each call for SSL_get_error to tell
+ * the truth. */
 static ssize_t ssl_result(Conn *c, int n)
 {
     int e = SSL_get_error(c->ssl, n);
-    ERR_clear_error();
     if (e == SSL_ERROR_WANT_READ)
         return IO_AGAIN;
     if (e == SSL_ERROR_WANT_WRITE) {
@@ -27,6 +28,7 @@ static ssize_t conn_recv(Conn *c, char *at, size_t n)
 {
     if (c->ssl && c->state != CONN_LINGER) {
         c->want_write_to_read = false;
+        ERR_clear_error();
         int r = SSL_read(c->ssl, at, (int)n);
         return r > 0 ? r : ssl_result(c, r);
     }
@@ -40,6 +42,7 @@ static ssize_t conn_recv(Conn *c, char *at, size_t n)
 static ssize_t conn_send(Conn *c, const char *at, size_t n)
 {
     if (c->ssl) {
+        ERR_clear_error();
         int r = SSL_write(c->ssl, at, (int)MIN(n, (size_t)1 << 20));
         if (r > 0)
             return r;
@@ -126,8 +129,8 @@ static void start_lingering(Conn *c)
         return;
     }
     if (c->ssl) {
-        SSL_shutdown(c->ssl);
         ERR_clear_error();
+        SSL_shutdown(c->ssl);
     }
     shutdown(c->fd, SHUT_WR);
     c->state = CONN_LINGER;
@@ -371,6 +374,7 @@ void conn_resume(Conn *c)
 static void do_handshake(Conn *c)
 {
     c->want_write_to_read = false;
+    ERR_clear_error();
     int r = SSL_accept(c->ssl);
     if (r == 1) {
         c->state = CONN_HEAD;

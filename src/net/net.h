@@ -126,8 +126,9 @@ void http_server_route(HttpServer *s, const HttpRoute *routes, u32 n);
 void http_server_fallback(HttpServer *s, const HttpRoute *route);
 void http_server_start(HttpServer *s);
 Str http_server_address(const HttpServer *s); /* as bound: "127.0.0.1:41234" */
+/* Both turn the loop themselves until they are done: call them after loop_run has returned, not from a callback. */
 void http_server_drain(HttpServer *s, i64 timeout_ms); /* no new connections; waits for requests in flight */
-void http_server_free(HttpServer *s);
+void http_server_free(HttpServer *s);                  /* cancels what is in flight and waits for its handlers */
 
 /* ---- client (client.c, libcurl multi on a loop) ---- */
 /* Prometheus's http_config, tls_config and friends. Strings are owned by the configuration they came from. */
@@ -195,7 +196,7 @@ HttpCallHandle *http_send(HttpClient *c, const HttpCall *call, void (*done)(void
 /* done will be called with E_CANCELED soon. Only on the loop's thread and before done. */
 void http_cancel(HttpClient *c, HttpCallHandle *h);
 Str http_result_header(const HttpResult *r, Str name);
-/* Blocking, for pool threads (never on the loop). The body is appended to out; ret's body and headers point into arena. */
+/* Blocking, for pool threads (never on the loop, which must be running). ret's body and headers point into arena. */
 Err http_call(HttpClient *c, const HttpCall *call, Arena *arena, HttpResult *ret);
 
 /* ---- content codings (coding.c): bounded, for bodies ---- */

@@ -348,7 +348,7 @@ static void test_rogue_servers(void **state)
             small)
             .err,
         E_PARSE);
-    HttpCall quick = {.timeout_ms = 50};
+    HttpCall quick = {.timeout_ms = 1000};
     assert_int_equal(
         ask_rogue((Rogue){.say = S("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc"), .hold = true}, quick)
             .err,

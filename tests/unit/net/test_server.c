@@ -49,6 +49,27 @@ static void test_keep_alive_and_pipelining(void **state)
     close(fd);
 }
 
+/* Offers to speak something else are declined by answering in HTTP/1.1. */
+static void test_upgrade_is_declined(void **state)
+{
+    int fd = dial(&f);
+    say_c(fd, "GET /-/ready HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+              "HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n"
+              "POST /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: "
+              "websocket\r\nContent-Length: 5\r\n\r\nhello"
+              "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n");
+    Answer a = hear(fd);
+    assert_str(buf_view(&a.body), "ready\n");
+    answer_free(&a);
+    a = hear(fd);
+    assert_str(buf_view(&a.body), "hello");
+    answer_free(&a);
+    a = hear(fd);
+    assert_true(a.status == 400 || a.status == 501);
+    answer_free(&a);
+    close(fd);
+}
+
 static void test_http10(void **state)
 {
     int fd = dial(&f);
@@ -425,6 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keep_alive_and_pipelining),
+        cmocka_unit_test(test_upgrade_is_declined),
         cmocka_unit_test(test_http10),
         cmocka_unit_test(test_routes),
         cmocka_unit_test(test_path_spellings),

@@ -263,7 +263,7 @@ static void test_reload(void **state)
 static void test_plain_and_garbage_on_a_tls_port(void **state)
 {
     Pair p;
-    pair_start(&p, &server, (HttpServerConfig){.head_timeout_ms = 200});
+    pair_start(&p, &server, (HttpServerConfig){.head_timeout_ms = 1000});
     int plain = dial(&p.f), silent = dial(&p.f), half = dial(&p.f);
     say_c(plain, "GET /-/ready HTTP/1.1\r\nHost: a\r\n\r\n");
     say_c(half, "\x16\x03\x01\x02\x00\x01");
