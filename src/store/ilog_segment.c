@@ -98,7 +98,7 @@ static Err decode_ext(ILog *l, const char *path, Segment *s, Str ext, bool is_la
 /* ---- making ---- */
 
 /* Creates the file of the segment that starts at l->next_number and makes it the one written. */
-static Err create_segment(ILog *l, u64 prev_bytes, Why *why)
+static Err create_segment(ILog *l, u64 prev_first, u64 prev_bytes, Why *why)
 {
     Vfs *v = l->c.vfs;
     Segment s = {.first = l->next_number, .next_number = l->next_number, .salt = random_u64() | 1};
@@ -111,6 +111,7 @@ static Err create_segment(ILog *l, u64 prev_bytes, Why *why)
                                        .epoch = l->epoch,
                                        .salt = s.salt,
                                        .first = s.first,
+                                       .prev_first = prev_first,
                                        .prev_bytes = prev_bytes,
                                        .created_ns = clock_wall_ns(l->c.clock)},
                         buf_view(&ext));
@@ -197,9 +198,9 @@ Err ilog_rotate(ILog *l, Why *why)
     if (first == l->next_number) /* a segment is named by its first number: move on by one */
         TRY(ilog_write_marker(l, why));
     /* A sealed segment is durable as a whole: only the last one can have a torn tail. */
-    l->is_unsynced = true;
+    l->is_unsynced |= l->synced + 1 < l->next_number; /* a marker */
     TRY(sync_file(l, why));
-    return create_segment(l, l->file_bytes, why);
+    return create_segment(l, first, l->file_bytes, why);
 }
 
 /* ---- the ballast: a file of noise, so that no compression makes it worthless ---- */
@@ -332,14 +333,14 @@ static Err load_segment(ILog *l, u64 first, bool is_last, bool may_remove, bool 
         if (h.first != first)
             e = why_set(why, E_CORRUPT, "%s: its head says that it starts at record %llu", path,
                         (unsigned long long)h.first);
-        else if (prev && (h.epoch != l->epoch || h.prev_bytes != prev->bytes))
+        else if (prev && (h.epoch != l->epoch || h.prev_first != prev->first || h.prev_bytes != prev->bytes))
             e = why_set(why, E_CORRUPT,
-                        "%s: the segment before it (%020llu.seg) has %llu bytes and epoch %llu, it expects "
-                        "%llu and %llu: "
-                        "a segment was cut, replaced or removed",
-                        path, (unsigned long long)prev->first, (unsigned long long)prev->bytes,
-                        (unsigned long long)l->epoch, (unsigned long long)h.prev_bytes,
-                        (unsigned long long)h.epoch);
+                        "%s: expects %020llu.seg with %llu bytes and epoch %llu before it, there is "
+                        "%020llu.seg with %llu "
+                        "and %llu: a segment was cut, replaced or removed",
+                        path, (unsigned long long)h.prev_first, (unsigned long long)h.prev_bytes,
+                        (unsigned long long)h.epoch, (unsigned long long)prev->first,
+                        (unsigned long long)prev->bytes, (unsigned long long)l->epoch);
         if (prev)
             prev->next_number = first;
         l->epoch = h.epoch;
@@ -392,5 +393,5 @@ Err ilog_segments_load(ILog *l, Why *why)
         return e;
     l->epoch = (u64)MAX((i64)1, clock_wall_ms(l->c.clock));
     l->next_number = 1;
-    return create_segment(l, 0, why);
+    return create_segment(l, 0, 0, why);
 }

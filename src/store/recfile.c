@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 /* File head: 0 magic, 8 kind, 12 crc of [16, 72 + ext), 16 version, 20 ext bytes, 24 epoch, 32 salt, 40 first,
- * 48 prev_bytes, 56 created, 64 reserved. */
+ * 48 prev_bytes, 56 created, 64 prev_first. */
 static const char file_magic[8] = {'P', 'H', 'A', 'R', 'O', 'S', 'R', '0'};
 #define REC_MAGIC 0x43455250u /* "PREC" */
 
@@ -19,6 +19,7 @@ void recfile_head_encode(Buf *out, const RecFileHead *h, Str ext)
     put_u64(b + 40, h->first);
     put_u64(b + 48, h->prev_bytes);
     put_u64(b + 56, (u64)h->created_ns);
+    put_u64(b + 64, h->prev_first);
     put_u32(b + 12, crc32c(crc32c(0, b + 16, sizeof b - 16), ext.at, ext.len));
     buf_put(out, b, sizeof b);
     buf_str(out, ext);
@@ -58,6 +59,7 @@ Err recfile_head_load(File *f, const char *path, u32 kind, RecFileHead *ret, Buf
                              .first = get_u64(b + 40),
                              .prev_bytes = get_u64(b + 48),
                              .created_ns = (i64)get_u64(b + 56),
+                             .prev_first = get_u64(b + 64),
                              .head_bytes = sizeof b + ((ext_len + 7) & ~7u)};
         if (ext)
             buf_put(ext, ext_at, ext_len);

@@ -37,6 +37,7 @@ typedef struct RecFileHead {
     u64 salt;
     u64 first;      /* number of the first record */
     u64 prev_bytes; /* size of the file before this one; 0 = there was none */
+    u64 prev_first; /* and its first number */
     i64 created_ns;
     u64 head_bytes; /* offset of the first record; set by decode */
 } RecFileHead;

@@ -92,17 +92,24 @@ static Err sync_file(Spool *s, Why *why)
     return OK;
 }
 
-static Err create_segment(Spool *s, u64 first, u64 prev_bytes, Why *why)
+static Err create_segment(Spool *s, u64 first, Why *why)
 {
     Vfs *v = s->c.vfs;
-    Segment seg = {.first = first, .next = first, .salt = random_u64() | 1};
+    Segment seg = {.first = first, .next = first, .salt = random_u64() | 1}, prev = {0};
+    mutex_lock(&s->m);
+    if (s->segments.len)
+        prev = *last(s);
+    mutex_unlock(&s->m);
     Buf head;
     buf_init(&head, 4096);
-    recfile_head_encode(
-        &head,
-        &(RecFileHead){
-            .kind = RECFILE_SPOOL, .epoch = 1, .salt = seg.salt, .first = first, .prev_bytes = prev_bytes},
-        S(""));
+    recfile_head_encode(&head,
+                        &(RecFileHead){.kind = RECFILE_SPOOL,
+                                       .epoch = 1,
+                                       .salt = seg.salt,
+                                       .first = first,
+                                       .prev_first = prev.first,
+                                       .prev_bytes = prev.bytes},
+                        S(""));
     seg.head_bytes = seg.bytes = head.len;
     char path[PATH_MAX];
     path_of(s, first, path);
@@ -167,7 +174,7 @@ static Err make_room(Spool *s, size_t need, Why *why)
     mutex_unlock(&s->m);
     if (g.next > g.first && g.bytes + need > s->c.segment_bytes) {
         TRY(sync_file(s, why)); /* only the newest segment can have a torn tail */
-        TRY(create_segment(s, g.next, g.bytes, why));
+        TRY(create_segment(s, g.next, why));
         bytes += RECFILE_HEAD_BYTES;
     }
     while (bytes + need > s->c.bytes_max) {
@@ -618,7 +625,7 @@ static Err start(Spool *s, Why *why)
     vec_done(&n.firsts);
     TRY(e);
     if (!s->file || is_behind)
-        TRY(create_segment(s, next, s->segments.len ? last(s)->bytes : 0, why));
+        TRY(create_segment(s, next, why));
     s->synced = last(s)->next - 1;
     return v->sync_dir(v, s->dir, why);
 }
