@@ -75,7 +75,7 @@ static Err decode_ext(ILog *l, const char *path, Segment *s, Str ext, bool is_la
     for (u32 i = 0; i < n; i++) {
         u32 id = bytes_u32(&in);
         u64 next = bytes_u64(&in), trimmed = bytes_u64(&in);
-        if (in.bad || !next || !trimmed || trimmed > next)
+        if (in.bad || !next || !trimmed || trimmed > next || next >= REC_START_MAX)
             return why_set(why, E_CORRUPT, "%s: the lane table of its head is wrong", path);
         s->starts[s->n_starts++] = (LaneStart){id, next};
         if (is_last) {

@@ -16,7 +16,7 @@ typedef enum OutboxOp {
     OUTBOX_LETTER = 8, /* aux = when; u32 attempts, u64 created, name key, name reason */
 } OutboxOp;
 
-#define OUTBOX_ID_MAX (1ull << 62)
+#define OUTBOX_ID_MAX REC_START_MAX
 enum {
     OUTBOX_KEY_MAX = 4096,
     OUTBOX_BODY_MAX = 4 << 20,

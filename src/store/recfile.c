@@ -52,6 +52,9 @@ Err recfile_head_load(File *f, const char *path, u32 kind, RecFileHead *ret, Buf
     if (e == OK && get_u32(b + 8) != kind)
         e = why_set(why, E_CORRUPT, "%s: a file of kind %.4s, expected %.4s", path, (const char *)b + 8,
                     (const char *)(const u32[]){kind});
+    if (e == OK && get_u64(b + 40) >= REC_START_MAX)
+        e = why_set(why, E_CORRUPT, "%s: its head says that it starts at record %llu", path,
+                    (unsigned long long)get_u64(b + 40));
     if (e == OK) {
         *ret = (RecFileHead){.kind = kind,
                              .epoch = get_u64(b + 24),
@@ -103,7 +106,8 @@ bool rec_head_decode(const u8 at[REC_HEAD_BYTES], u64 salt, RecHead *ret)
                      .aux = get_u64(at + 56),
                      .name_len = at[64],
                      .flags = at[65]};
-    return ret->len <= REC_BODY_MAX && ret->name_len <= REC_NAME_MAX && ret->name_len <= ret->len;
+    return ret->number < REC_NUMBER_MAX && ret->seq < REC_NUMBER_MAX && ret->len <= REC_BODY_MAX &&
+           ret->name_len <= REC_NAME_MAX && ret->name_len <= ret->len;
 }
 
 enum { READ_AHEAD = 256 << 10 };
@@ -221,7 +225,7 @@ Err recreader_resync(RecReader *r, Why *why)
         size_t bytes = rec_bytes(h.len);
         const u8 *at;
         size_t n;
-        if (h.number >= r->number && r->end - off >= bytes) {
+        if (h.number >= r->number && h.number < REC_START_MAX && r->end - off >= bytes) {
             TRY(fill(r, off, bytes, &at, &n, why));
             if (n == bytes && crc32c(0, at + REC_HEAD_BYTES, h.len) == h.body_crc) {
                 r->at = off;

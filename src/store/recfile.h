@@ -30,6 +30,9 @@ enum {
 #define RECFILE_OUTBOX           RECFILE_KIND('O', 'B', 'O', 'X')
 #define RECFILE_SPOOL            RECFILE_KIND('S', 'P', 'O', 'L')
 #define REC_MARKER               1 /* flag */
+/* Numbers and positions are below REC_NUMBER_MAX, and begin below half of it: arithmetic on them never wraps. */
+#define REC_NUMBER_MAX (1ull << 62)
+#define REC_START_MAX  (1ull << 61)
 
 typedef struct RecFileHead {
     u32 kind;

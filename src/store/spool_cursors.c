@@ -42,7 +42,8 @@ Err spool_cursors_decode(Str text, void (*fn)(void *arg, Str name, u64 seq), voi
     while (str_cut(rest, '\n', &line, &rest)) {
         u64 at;
         n++;
-        if (!str_cut(line, ' ', &seq, &name) || !parse_number(seq, 10, &at) || !is_name(name))
+        if (!str_cut(line, ' ', &seq, &name) || !parse_number(seq, 10, &at) || at >= REC_START_MAX ||
+            !is_name(name))
             return why_at(why, E_CORRUPT, n, 1, "cursors: expected «number name»");
         if (fn)
             fn(arg, name, at);
