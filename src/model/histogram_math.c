@@ -371,6 +371,13 @@ static void pour(const Side *s, const Histogram *h, f64 sign, const f64 *bounds,
     }
 }
 
+/* Empties the buckets of s (a side of h) that lie inside a zero bucket of the given width. */
+static void empty_inside(Side *s, const Histogram *h, f64 threshold)
+{
+    for (Walk w = walk_start(s); w.ok && histogram_bound(h, w.index) <= threshold; walk_next(&w))
+        s->v[w.at] = 0;
+}
+
 /* h + sign * other where the bounds differ: both poured into the buckets they have in common. */
 static void add_mismatched(Arena *a, Histogram *h, Histogram *c, const Histogram *other, f64 sign)
 {
@@ -449,7 +456,9 @@ static u32 combine(Arena *a, Histogram *h, Histogram *c, const Histogram *other,
         if (h->schema > schema)
             side_reduce(&sh, h->schema, schema);
         if (other->schema > schema) {
+            /* What the zero bucket has counted already must not be carried into a coarser bucket that reaches beyond it. */
             so = side_copy(a, &so, c != NULL);
+            empty_inside(&so, other, h->zero_threshold);
             side_reduce(&so, other->schema, schema);
         }
         Histogram at = *h;
@@ -633,6 +642,7 @@ bool histogram_is_reset(Arena *scratch, const Histogram *h, const Histogram *pre
         Side sh = side_of(h, NULL, positive), sp = side_of(prev, NULL, positive);
         if (prev->schema > h->schema) {
             sp = side_copy(scratch, &sp, false);
+            empty_inside(&sp, prev, h->zero_threshold);
             side_reduce(&sp, prev->schema, h->schema);
         }
         Walk now = walk_start(&sh), was = walk_start(&sp);

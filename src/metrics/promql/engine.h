@@ -59,15 +59,16 @@ typedef struct SeriesList {
     u32 n, cap;
 } SeriesList;
 
+typedef struct SharedRead SharedRead; /* samples several places of a query read, kept by the first */
 typedef struct Selector {
     Matchers matchers;
     i64 offset;
     bool has_at, anchored, smoothed;
     i64 at;
-    bool stats_only;           /* only count and sum of histograms are used */
-    bool name_is_fixed;        /* every series has the same __name__ */
-    Str func;                  /* hint for storage */
-    struct SharedRead *shared; /* set when the query reads the same samples elsewhere too */
+    bool stats_only;    /* only count and sum of histograms are used */
+    bool name_is_fixed; /* every series has the same __name__ */
+    Str func;           /* hint for storage */
+    SharedRead *shared; /* set when the query reads the same samples elsewhere too */
 } Selector;
 
 struct Plan {
@@ -209,6 +210,7 @@ typedef struct RawSeries {
     bool drop_name;
 } RawSeries;
 typedef struct RawReader RawReader;
+SharedRead *shared_read_new(Eval *e);
 /* hint: the times wanted, both inclusive. */
 Err raw_open(Eval *e, const Plan *p, Selector *s, i64 mint, i64 maxt, i64 step, i64 range, RawReader **ret,
              Why *why);

@@ -5,23 +5,27 @@ typedef struct MemSeries {
     i64 *t, *st;
     f64 *v;
     const Histogram **h;
-    u32 n, cap;
+    u32 n, cap, next; /* next: of the same hash, UINT32_MAX at the end */
     bool any_histogram, any_st;
 } MemSeries;
 struct MemSource {
     PromSource face; /* first: cast */
     Arena arena;
     VEC(MemSeries) series;
+    U64Map index; /* hash of the labels -> the newest series with it */
 };
 
 /* ---- writing ---- */
 
 static MemSeries *find_or_add(MemSource *m, Labels l)
 {
-    for (size_t i = 0; i < m->series.len; i++)
+    u64 hash = labels_hash(l), *first = u64map_find(&m->index, hash);
+    u32 next = first ? (u32)*first : UINT32_MAX;
+    for (u32 i = next; i != UINT32_MAX; i = m->series.at[i].next)
         if (labels_eq(m->series.at[i].labels, l))
             return &m->series.at[i];
-    vec_push(&m->series, (MemSeries){.labels = labels_dup(&m->arena, l)});
+    u64map_put(&m->index, hash, m->series.len);
+    vec_push(&m->series, (MemSeries){.labels = labels_dup(&m->arena, l), .next = next});
     return &m->series.at[m->series.len - 1];
 }
 
@@ -227,6 +231,7 @@ void mem_source_clear(MemSource *m)
         mem_free(s->h);
     }
     vec_done(&m->series);
+    u64map_done(&m->index);
     arena_reset(&m->arena);
 }
 

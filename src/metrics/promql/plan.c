@@ -289,9 +289,68 @@ static Err plan_node(Planner *pl, const Node *n, Plan **ret, Why *why)
     }
 }
 
+/* ---- selectors that read the same ---- */
+
+#define SELECTORS_MAX 256 /* beyond, nobody looks for equals */
+
+typedef struct Selectors {
+    const Plan *at[SELECTORS_MAX];
+    u32 n;
+} Selectors;
+
+static void collect(const Plan *p, Selectors *s)
+{
+    if (p->sel && s->n < SELECTORS_MAX)
+        s->at[s->n++] = p;
+    for (u32 i = 0; i < p->args_len; i++)
+        if (!(p->kind == NODE_CALL && p->fn == FN_info && i == 1)) /* only its matchers count */
+            collect(p->args[i], s);
+}
+
+static bool same_matchers(Matchers a, Matchers b)
+{
+    if (a.len != b.len)
+        return false;
+    for (u32 i = 0; i < a.len; i++)
+        if (a.at[i].op != b.at[i].op || !str_eq(a.at[i].name, b.at[i].name) ||
+            !str_eq(a.at[i].value, b.at[i].value))
+            return false;
+    return true;
+}
+
+static bool reads_same(const Plan *a, const Plan *b)
+{
+    const Selector *x = a->sel, *y = b->sel;
+    return a->kind == b->kind && a->range == b->range && x->offset == y->offset && x->has_at == y->has_at &&
+           (!x->has_at || x->at == y->at) && x->stats_only == y->stats_only && x->anchored == y->anchored &&
+           x->smoothed == y->smoothed && same_matchers(x->matchers, y->matchers);
+}
+
+static void find_shared(Eval *e, const Plan *p)
+{
+    Selectors *s = arena_new(e->arena, Selectors);
+    collect(p, s);
+    for (u32 i = 0; i < s->n; i++) {
+        for (u32 k = i + 1; k < s->n && !s->at[i]->sel->shared; k++) {
+            if (!reads_same(s->at[i], s->at[k]))
+                continue;
+            SharedRead *shared = shared_read_new(e);
+            for (u32 m = i; m < s->n; m++)
+                if (reads_same(s->at[i], s->at[m]))
+                    s->at[m]->sel->shared = shared;
+        }
+    }
+}
+
 Err plan_make(Eval *e, const Node *tree, Plan **ret, Why *why)
 {
     Planner pl = {
-        .e = e, .start = e->q->start_ms, .end = e->q->end_ms, .step = e->is_range ? e->q->step_ms : 0};
-    return plan_node(&pl, tree, ret, why);
+        .e = e,
+        .start = e->q->start_ms,
+        .end = e->q->end_ms,
+        .step = e->is_range ? e->q->step_ms : 0,
+    };
+    TRY(plan_node(&pl, tree, ret, why));
+    find_shared(e, *ret);
+    return OK;
 }

@@ -156,7 +156,7 @@ static Err finish_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why 
     if (!r->keeps_name || raw->drop_name)
         name_drop(e, out);
     /* Two series that differ by nothing but the name that went are an error, wherever in time they lie. */
-    bool may_collide = !e->delayed_names &&
+    bool may_collide = !e->delayed_names && r->op.p->fn != FN_absent_over_time &&
                        (!r->call.sel || !r->call.sel->name_is_fixed || labels_before > out->labels.len + 1);
     if (!may_collide)
         return OK;

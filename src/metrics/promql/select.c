@@ -1,15 +1,84 @@
 /* Where samples enter: selectors read from the source, subqueries evaluate a plan on a grid of their own. */
 #include "metrics/promql/engine.h"
 
+/* What the first reader saw, for those after it. Given up when it grows past SHARED_SAMPLES_MAX: reading twice is cheaper
+ * than holding very much. */
+#define SHARED_SAMPLES_MAX 4000000u
+
+struct SharedRead {
+    i64 mint, maxt;
+    bool is_begun, is_complete, is_too_large;
+    RawSeries *list;
+    u32 n, cap;
+    u64 samples;
+};
 struct RawReader {
     Eval *e;
     bool stats_only;
     SeriesCursor *cursor; /* storage, or: */
-    RawSeries *list;      /* what a subquery computed */
+    RawSeries *list;      /* what a subquery computed or an earlier reader kept */
     u32 list_len, list_at;
+    SharedRead *keeps; /* what is read is kept here too */
 };
 
 /* ---- reading ---- */
+
+SharedRead *shared_read_new(Eval *e)
+{
+    return arena_new(e->arena, SharedRead);
+}
+
+/* True: everything is there already. */
+static bool share(RawReader *r, SharedRead *s, i64 mint, i64 maxt)
+{
+    if (!s || s->is_too_large)
+        return false;
+    if (!s->is_begun) {
+        *s = (SharedRead){.mint = mint, .maxt = maxt, .is_begun = true};
+        r->keeps = s;
+        return false;
+    }
+    if (!s->is_complete || s->mint != mint || s->maxt != maxt)
+        return false;
+    r->list = s->list;
+    r->list_len = s->n;
+    return true;
+}
+
+static void *copy_array(Eval *e, const void *at, size_t bytes)
+{
+    void *copy = at ? arena_try(e->arena, MAX(bytes, 1)) : NULL;
+    if (copy)
+        memcpy(copy, at, bytes);
+    return copy;
+}
+
+static Err keep(Eval *e, SharedRead *s, const RawSeries *from, Why *why)
+{
+    if (s->samples + from->n > SHARED_SAMPLES_MAX || s->samples + from->n > e->samples_max / 2) {
+        s->is_too_large = true;
+        eval_release(e, s->samples);
+        return OK;
+    }
+    RawSeries *list = arena_grow(e->arena, s->list, &s->cap, s->n + 1, sizeof *list);
+    if (!list)
+        return eval_memory(why);
+    s->list = list;
+    RawSeries *to = &list[s->n++];
+    *to = *from;
+    to->t = copy_array(e, from->t, from->n * sizeof *from->t);
+    to->v = copy_array(e, from->v, from->n * sizeof *from->v);
+    to->st = copy_array(e, from->st, from->n * sizeof *from->st);
+    const Histogram **h = copy_array(e, from->h, from->n * sizeof *from->h);
+    to->h = h;
+    if (!to->t || !to->v || (from->st && !to->st) || (from->h && !h))
+        return eval_memory(why);
+    for (u32 i = 0; h && i < from->n; i++)
+        if (h[i])
+            h[i] = histogram_dup(e->arena, h[i]);
+    s->samples += from->n;
+    return eval_hold(e, from->n, why);
+}
 
 Err raw_open(Eval *e, const Plan *p, Selector *s, i64 mint, i64 maxt, i64 step, i64 range, RawReader **ret,
              Why *why)
@@ -17,6 +86,9 @@ Err raw_open(Eval *e, const Plan *p, Selector *s, i64 mint, i64 maxt, i64 step, 
     RawReader *r = arena_new(e->arena, RawReader);
     r->e = e;
     r->stats_only = s->stats_only;
+    *ret = r;
+    if (share(r, s->shared, mint, maxt))
+        return OK;
     SelectHints hints = {.mint = mint, .maxt = maxt, .step_ms = step, .range_ms = range, .func = s->func};
     SeriesCursor **cursors =
         arena_grow(e->arena, e->cursors, &e->cursors_cap, e->cursors_len + 1, sizeof *cursors);
@@ -25,7 +97,6 @@ Err raw_open(Eval *e, const Plan *p, Selector *s, i64 mint, i64 maxt, i64 step, 
     e->cursors = cursors;
     TRY(e->src->select(e->src, e->q->tenant, s->matchers, &hints, e->arena, e->q->cancel, &r->cursor, why));
     e->cursors[e->cursors_len++] = r->cursor;
-    *ret = r;
     return OK;
 }
 
@@ -78,7 +149,11 @@ Err raw_next(RawReader *r, RawSeries *ret, u32 max, u32 *ret_n, Why *why)
         eval_release(e, v->n);
         if (r->stats_only && v->h)
             TRY(strip_buckets(e, &ret[i], why));
+        if (r->keeps && !r->keeps->is_too_large)
+            TRY(keep(e, r->keeps, &ret[i], why));
     }
+    if (n == 0 && r->keeps && !r->keeps->is_too_large)
+        r->keeps->is_complete = true;
     *ret_n = n;
     return OK;
 }

@@ -44,8 +44,51 @@ static void test_public_scripts(void **state)
         assert_int_equal(passed, total);
 }
 
+/* Our own scripts: they need no folder beside the checkout. */
+static const char *const own_scripts[] = {"numbers.test", "time.test",  "windows.test",
+                                          "groups.test",  "joins.test", "histograms.test"};
+
+static const char *own_path(const char *name)
+{
+    static char path[1024];
+    const char *root = getenv("PHAROS_SOURCE");
+    snprintf(path, sizeof path, "%s/tests/promql/%s", root ? root : ".", name);
+    return path;
+}
+
+static void test_own_scripts(void **state)
+{
+    u32 passed = 0, total = 0;
+    for (u32 i = 0; i < COUNT_OF(own_scripts); i++)
+        assert_true(run_script(own_path(own_scripts[i]), SCRIPT_FEATURES, &passed, &total));
+    printf("own scripts: %u of %u evals pass\n", passed, total);
+    assert_int_equal(passed, total);
+}
+
+/* Every function of the language occurs in our own scripts. */
+static void test_scripts_name_every_function(void **state)
+{
+    Buf text;
+    buf_init(&text, 4 << 20);
+    for (u32 i = 0; i < COUNT_OF(own_scripts); i++)
+        assert_int_equal(vfs_read_file(vfs_os(), own_path(own_scripts[i]), 4 << 20, &text, NULL), OK);
+    u32 n;
+    const FuncDef *funcs = prom_funcs(&n);
+    for (u32 i = 0; i < n; i++) {
+        char call[64];
+        snprintf(call, sizeof call, "%s(", funcs[i].name);
+        if (str_find(buf_view(&text), str_c(call)) == SIZE_MAX)
+            fail_msg("no script calls %s", funcs[i].name);
+    }
+    buf_done(&text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_public_scripts)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_public_scripts),
+        cmocka_unit_test(test_own_scripts),
+        cmocka_unit_test(test_scripts_name_every_function),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
