@@ -11,7 +11,8 @@ static void build_targets(PromConfig *p)
         const ScrapeJob *job = &p->jobs[i];
         for (u32 g = 0; g < job->sd.statics_len; g++)
             for (u32 t = 0; t < job->sd.statics[g].targets_len; t++) {
-                Labels all, in = target_discovered_labels(job, job->sd.statics[g].targets[t], job->sd.statics[g].labels, &a);
+                Labels all, in = target_discovered_labels(job, job->sd.statics[g].targets[t],
+                                                          job->sd.statics[g].labels, &a);
                 if (target_labels(job, in, &a, &all, NULL) == OK && all.len) {
                     check(target_url(job, all, &a).len);
                     check(labels_get(all, S("instance")).len);

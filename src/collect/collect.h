@@ -222,6 +222,7 @@ typedef struct CollectorEnv {
     SampleSink *sink;
     Vfs *vfs;
     Str tenant;
+    Str user_agent;    /* "Pharos/0.1.0"; empty = "Pharos" */
     Str external_host; /* replaces localhost in globalUrl: "host:9090" */
     u64 offset_seed;
     bool no_alignment; /* timestamps as they come, not on the interval's grid */

@@ -241,7 +241,7 @@ static void fetch(Target *t, ScrapeRun *r)
     Arena a;
     arena_init(&a, NULL, 1u << 20);
     headers[n++] = (HttpHeader){S("Accept"), scrape_accept_header(job, &a)};
-    headers[n++] = (HttpHeader){S("User-Agent"), S("Pharos")};
+    headers[n++] = (HttpHeader){S("User-Agent"), c->env.user_agent.len ? c->env.user_agent : S("Pharos")};
     headers[n++] = (HttpHeader){S("X-Prometheus-Scrape-Timeout-Seconds"), t->timeout_text};
     if (!job->compression)
         headers[n++] = (HttpHeader){S("Accept-Encoding"), S("identity")};
