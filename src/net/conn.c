@@ -321,6 +321,7 @@ static bool read_once(Conn *c)
     char *to = s->scratch;
     size_t room = SCRATCH_BYTES;
     bool is_direct = false;
+    check(c->state != CONN_BODY || c->req);
     if (c->state == CONN_BODY && !c->req->head.is_chunked && c->in.len == 0) {
         to = req_body_room(c->req, &room);
         if (!to)

@@ -1,10 +1,10 @@
 /* net: URLs, the HTTP server with its route table, the HTTP client. Knows no product: modules register routes.
  *
  * Server. One loop thread owns the connections of a listener (more loops: later, by SO_REUSEPORT). The head
- * (<= 32 KiB) is buffered and scanned once for what llhttp lets pass, then parsed by llhttp in strict mode. A route says who may call it,
- * how large a body may be, and where its handler runs. Handlers run on pool threads and may block; RUN_LOOP
- * handlers must not. A request's arena, headers, parameters and body live until the handler returns; a handler
- * must answer before it returns (none = 500).
+ * (<= 32 KiB) is buffered and scanned once for what llhttp lets pass, then parsed by llhttp in strict mode. A route
+ * says who may call it, how large a body may be, and where its handler runs. Handlers run on pool threads and may
+ * block; RUN_LOOP handlers must not. A request's arena, headers, parameters and body live until the handler returns;
+ * a handler must answer before it returns (none = 500).
  *
  * Over a limit the server answers by itself: 408 slow head or body, 413 body, 414/431 head, 503 + Retry-After when a
  * pool queue or the connection limit is full, 415 for content codings and 501 for transfer codings it does not know.
@@ -21,7 +21,8 @@ typedef struct Url {
     bool has_port;
 } Url;
 Err url_parse(Str text, Url *ret, Why *why); /* borrows text; http, https (others accepted, port 0) */
-void url_print_redacted(Buf *out, Str url);  /* user:xxxxx@, as Go prints it; Discord webhook tokens hidden too */
+/* user:xxxxx@, as Go prints it; Discord webhook tokens hidden too. */
+void url_print_redacted(Buf *out, Str url);
 
 /* ---- requests ---- */
 typedef struct HttpServer HttpServer;
@@ -32,8 +33,8 @@ typedef struct HttpParam {
     Str name, value; /* unescaped */
 } HttpParam;
 
-/* Who is asking, as the authenticator found out. */
-typedef enum HttpRole { ROLE_NONE, ROLE_READ, ROLE_WRITE, ROLE_ADMIN } HttpRole; /* what a route demands at least */
+/* Who is asking, as the authenticator found out; and what a route demands at least. */
+typedef enum HttpRole { ROLE_NONE, ROLE_READ, ROLE_WRITE, ROLE_ADMIN } HttpRole;
 typedef struct Principal {
     Str user;   /* empty = anonymous */
     Str tenant; /* empty = the protocol's default tenant */
@@ -44,25 +45,27 @@ typedef struct Principal {
 typedef struct HttpReq {
     Str method, path, query; /* path is canonical and unescaped; raw query */
     Str raw_target;
-    Str remote;              /* "127.0.0.1:40000" */
+    Str remote; /* "127.0.0.1:40000" */
     bool remote_is_loopback;
     const HttpHeader *headers;
     u32 headers_len;
-    const HttpParam *params; /* form body (application/x-www-form-urlencoded; POST, PUT, PATCH), then query string, as Go */
+    /* Form body (application/x-www-form-urlencoded; POST, PUT, PATCH), then query string, as Go. */
+    const HttpParam *params;
     u32 params_len;
-    Str path_args[4];        /* what {name} and * parts of the route's path matched, unescaped */
-    Str body;                /* decoded (Content-Encoding gzip/deflate/snappy-frame/zstd undone); raw when the route says BODY_RAW */
+    Str path_args[4]; /* what {name} and * parts of the route's path matched, unescaped */
+    Str body;         /* decoded (Content-Encoding undone); raw when the route says BODY_RAW */
     Principal principal;
     Arena *arena;
-    Cancel *cancel;          /* set when the client is gone or the server stops */
+    Cancel *cancel; /* set when the client is gone or the server stops */
     Clock *clock;
     void *server_private;
 } HttpReq;
 
-Str http_header(const HttpReq *r, Str name);             /* first, any case; empty when absent */
-Str http_param(const HttpReq *r, Str name);              /* first; empty when absent */
+Str http_header(const HttpReq *r, Str name); /* first, any case; empty when absent */
+Str http_param(const HttpReq *r, Str name);  /* first; empty when absent */
 bool http_has_param(const HttpReq *r, Str name);
-u32 http_params_all(const HttpReq *r, Str name, Str *ret, u32 max); /* e.g. match[]; returns how many there are */
+/* E.g. match[]; returns how many there are. */
+u32 http_params_all(const HttpReq *r, Str name, Str *ret, u32 max);
 
 /* ---- answers ---- */
 /* Whole answer at once. Headers beyond these: http_add_header before. */
@@ -103,18 +106,19 @@ struct Authenticator {
 
 typedef struct HttpServerConfig {
     Loop *loop;
-    const char *component;    /* "web": log component and metric label */
-    Str address;              /* "127.0.0.1:9090", "[::1]:0", ":9090" */
-    Str route_prefix;         /* "" or "/prometheus": also answers under it */
-    Authenticator *auth;      /* NULL = everyone is ROLE_ADMIN */
-    Pool *pools[4];           /* by HttpRun; RUN_LOOP unused. NULL = E_BUSY never, run on the loop (tests only) */
-    u32 connections_max;      /* 0 = 512, as Prometheus */
-    u64 request_memory_max;   /* per request arena and body; 0 = 64 MiB */
+    const char *component; /* "web": log component and metric label */
+    Str address;           /* "127.0.0.1:9090", "[::1]:0", ":9090" */
+    Str route_prefix;      /* "" or "/prometheus": also answers under it */
+    Authenticator *auth;   /* NULL = everyone is ROLE_ADMIN */
+    Pool *pools[4];      /* by HttpRun; RUN_LOOP unused. NULL = E_BUSY never, run on the loop (tests only) */
+    u32 connections_max; /* 0 = 512, as Prometheus */
+    u64 request_memory_max; /* per request arena and body; 0 = 64 MiB */
     Account *account;
-    i64 head_timeout_ms, body_idle_timeout_ms, idle_timeout_ms, write_timeout_ms; /* 0 = 10 s, 30 s, 5 min, 60 s */
+    /* 0 = 10 s, 30 s, 5 min, 60 s. */
+    i64 head_timeout_ms, body_idle_timeout_ms, idle_timeout_ms, write_timeout_ms;
     Str tls_cert_file, tls_key_file, tls_client_ca_file; /* empty = plain; reloaded when files change */
-    Str tls_client_auth_type;    /* Go's names; empty = RequireAndVerifyClientCert when there is a client CA */
-    const char *tls_min_version; /* "TLS12" (default), "TLS13" */
+    Str tls_client_auth_type; /* Go's names; empty = RequireAndVerifyClientCert when there is a client CA */
+    const char *tls_min_version;     /* "TLS12" (default), "TLS13" */
     const HttpHeader *extra_headers; /* on every answer (web.config.file's http_server_config.headers) */
     u32 extra_headers_len;
 } HttpServerConfig;
@@ -128,7 +132,7 @@ void http_server_start(HttpServer *s);
 Str http_server_address(const HttpServer *s); /* as bound: "127.0.0.1:41234" */
 /* Both turn the loop themselves until they are done: call them after loop_run has returned, not from a callback. */
 void http_server_drain(HttpServer *s, i64 timeout_ms); /* no new connections; waits for requests in flight */
-void http_server_free(HttpServer *s);                  /* cancels what is in flight and waits for its handlers */
+void http_server_free(HttpServer *s); /* cancels what is in flight and waits for its handlers */
 
 /* ---- client (client.c, libcurl multi on a loop) ---- */
 /* Prometheus's http_config, tls_config and friends. Strings are owned by the configuration they came from. */
@@ -153,15 +157,16 @@ typedef struct HttpClientConfig {
     TlsConfig tls;
     Str proxy_url, no_proxy;
     bool proxy_from_environment;
-    bool no_follow_redirects; /* follow_redirects: false */
-    bool no_http2;            /* enable_http2: false */
+    bool no_follow_redirects;  /* follow_redirects: false */
+    bool no_http2;             /* enable_http2: false */
     const HttpHeader *headers; /* http_headers values (files and secrets already read) */
     u32 headers_len;
 } HttpClientConfig;
 
 typedef enum Egress {
     EGRESS_CONFIGURED, /* the operator wrote the URL: follow http_config */
-    EGRESS_STRICT,     /* the URL came through an API: resolve, check, connect to the checked public address, no redirects */
+    /* The URL came through an API: resolve, check, connect to the checked public address, no redirects. */
+    EGRESS_STRICT,
 } Egress;
 
 typedef struct HttpClient HttpClient; /* all connections of one loop */
@@ -174,15 +179,15 @@ typedef struct HttpCall {
     Str method, url;
     const HttpHeader *headers; /* copied */
     u32 headers_len;
-    Str body;                  /* must live until done */
-    i64 timeout_ms;            /* whole call; 0 = 30 s */
-    u64 body_max;              /* of the answer, decoded; 0 = 16 MiB; more is E_TOO_LARGE */
-    bool no_accept_encoding;   /* default asks for gzip */
-    Str unix_socket;           /* connect here instead of the host */
+    Str body;                /* must live until done */
+    i64 timeout_ms;          /* whole call; 0 = 30 s */
+    u64 body_max;            /* of the answer, decoded; 0 = 16 MiB; more is E_TOO_LARGE */
+    bool no_accept_encoding; /* default asks for gzip */
+    Str unix_socket;         /* connect here instead of the host */
 } HttpCall;
 typedef struct HttpResult {
-    Err err;    /* OK = an answer arrived, whatever its status */
-    Why why;    /* never contains credentials or the URL's userinfo */
+    Err err; /* OK = an answer arrived, whatever its status */
+    Why why; /* never contains credentials or the URL's userinfo */
     int status;
     Str body;
     const HttpHeader *headers;
@@ -192,7 +197,8 @@ typedef struct HttpResult {
 } HttpResult; /* valid during done */
 typedef struct HttpCallHandle HttpCallHandle;
 /* Asynchronous: done is called on the loop's thread, exactly once, never from inside this call. From any thread. */
-HttpCallHandle *http_send(HttpClient *c, const HttpCall *call, void (*done)(void *arg, const HttpResult *r), void *arg);
+HttpCallHandle *http_send(HttpClient *c, const HttpCall *call, void (*done)(void *arg, const HttpResult *r),
+                          void *arg);
 /* done will be called with E_CANCELED soon. Only on the loop's thread and before done. */
 void http_cancel(HttpClient *c, HttpCallHandle *h);
 Str http_result_header(const HttpResult *r, Str name);
@@ -200,6 +206,13 @@ Str http_result_header(const HttpResult *r, Str name);
 Err http_call(HttpClient *c, const HttpCall *call, Arena *arena, HttpResult *ret);
 
 /* ---- content codings (coding.c): bounded, for bodies ---- */
-typedef enum Coding { CODING_IDENTITY, CODING_GZIP, CODING_DEFLATE, CODING_ZSTD, CODING_SNAPPY_FRAMED } Coding;
-Err coding_decode(Coding c, Str in, Buf *out, Why *why); /* E_TOO_LARGE at out's max, before allocating more */
+typedef enum Coding {
+    CODING_IDENTITY,
+    CODING_GZIP,
+    CODING_DEFLATE,
+    CODING_ZSTD,
+    CODING_SNAPPY_FRAMED
+} Coding;
+/* E_TOO_LARGE at out's max, before allocating more. */
+Err coding_decode(Coding c, Str in, Buf *out, Why *why);
 void coding_gzip(Str in, int level, Buf *out); /* over when it does not fit */

@@ -1,8 +1,8 @@
 /* Listening, limits, drain. */
 #include "net/server.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -12,26 +12,18 @@ enum { BACKLOG = 1024, ACCEPTS_PER_TURN = 64, ACCEPT_PAUSE_MS = 100 };
 
 /* ---- addresses ---- */
 
-static void print_address(const struct sockaddr_storage *a, char *ret, size_t cap, bool *ret_loopback)
+static void print_address(const struct sockaddr_storage *a, socklen_t len, char *ret, size_t cap,
+                          bool *ret_loopback)
 {
-    char host[INET6_ADDRSTRLEN] = "";
-    if (a->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)a;
-        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-            inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12, host, sizeof host);
-            snprintf(ret, cap, "%s:%u", host, ntohs(in6->sin6_port));
-            *ret_loopback = in6->sin6_addr.s6_addr[12] == 127;
-            return;
-        }
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
-        snprintf(ret, cap, "[%s]:%u", host, ntohs(in6->sin6_port));
-        *ret_loopback = IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-        return;
-    }
-    const struct sockaddr_in *in = (const void *)a;
-    inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
-    snprintf(ret, cap, "%s:%u", host, ntohs(in->sin_port));
-    *ret_loopback = (ntohl(in->sin_addr.s_addr) >> 24) == 127;
+    char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "";
+    getnameinfo((const struct sockaddr *)a, len, host, sizeof host, port, sizeof port,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    Str h = str_c(host);
+    if (str_starts(h, S("::ffff:")) && str_find_char(h, '.') != SIZE_MAX)
+        h = str_skip(h, 7); /* IPv4 on a socket for both */
+    bool is_v6 = str_find_char(h, ':') != SIZE_MAX;
+    *ret_loopback = is_v6 ? str_eq(h, S("::1")) : str_starts(h, S("127."));
+    snprintf(ret, cap, is_v6 ? "[%.*s]:%s" : "%.*s:%s", STR_FMT(h), port);
 }
 
 /* "host:port", "[v6]:port", ":port". */
@@ -91,7 +83,7 @@ static Err cannot_listen(HttpServer *s, Str address, const char *port, int e, Wh
 
 static Err bind_address(HttpServer *s, Str address, Why *why)
 {
-    char host[256], port[8];
+    char host[256] = "", port[8] = "";
     TRY(split_address(address, host, port, why));
     struct addrinfo hints = {.ai_family = host[0] ? AF_UNSPEC : AF_INET6,
                              .ai_socktype = SOCK_STREAM,
@@ -118,11 +110,11 @@ static Err bind_address(HttpServer *s, Str address, Why *why)
         return why_set(why, E_INVALID, "listen address \"%.*s\": %s", STR_FMT(address), gai_strerror(e));
     if (s->fd < 0)
         return cannot_listen(s, address, port, bind_errno, why);
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t len = sizeof bound;
     bool is_loopback;
     getsockname(s->fd, (struct sockaddr *)&bound, &len);
-    print_address(&bound, s->address, sizeof s->address, &is_loopback);
+    print_address(&bound, len, s->address, sizeof s->address, &is_loopback);
     return OK;
 }
 
@@ -150,7 +142,7 @@ static void on_acceptable(void *arg, int events)
 {
     HttpServer *s = arg;
     for (u32 i = 0; i < ACCEPTS_PER_TURN; i++) {
-        struct sockaddr_storage peer;
+        struct sockaddr_storage peer = {0};
         socklen_t len = sizeof peer;
         int fd = accept4(s->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
@@ -168,7 +160,7 @@ static void on_acceptable(void *arg, int events)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         char remote[64];
         bool is_loopback;
-        print_address(&peer, remote, sizeof remote, &is_loopback);
+        print_address(&peer, len, remote, sizeof remote, &is_loopback);
         conn_new(s, fd, remote, is_loopback);
     }
 }

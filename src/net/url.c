@@ -95,7 +95,7 @@ static const Str webhook_path = STR_INIT("/api/webhooks/");
 static void print_path(Buf *out, Str path)
 {
     size_t at = str_find(path, webhook_path);
-    Str id, token;
+    Str id = {0}, token = {0};
     if (at == SIZE_MAX || !str_cut(str_skip(path, at + webhook_path.len), '/', &id, &token) ||
         str_empty(token)) {
         buf_str(out, path);
@@ -111,7 +111,7 @@ static void print_path(Buf *out, Str path)
 
 void url_print_redacted(Buf *out, Str url)
 {
-    Url u;
+    Url u = {0};
     if (url_parse(url, &u, NULL) != OK) {
         buf_str(out, S("<not a URL>")); /* it may hold a password all the same */
         return;
@@ -119,7 +119,7 @@ void url_print_redacted(Buf *out, Str url)
     buf_str(out, u.scheme);
     buf_str(out, S("://"));
     if (u.userinfo.at) {
-        Str user, password;
+        Str user = {0}, password = {0};
         bool has_password = str_cut(u.userinfo, ':', &user, &password);
         buf_str(out, user);
         buf_str(out, has_password ? S(":xxxxx@") : S("@"));
