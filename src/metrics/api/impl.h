@@ -19,6 +19,7 @@ Str api_tenant(const Api *a, const HttpReq *r);
 bool param_limit(HttpReq *r, u64 *ret); /* 0 = none */
 bool param_time(HttpReq *r, const char *name, i64 fallback, i64 *ret_ms);
 bool param_range(HttpReq *r, i64 *ret_start, i64 *ret_end); /* optional start and end */
+Str label_unescape(Arena *arena, Str name); /* U__a_2e_b is a.b; what is malformed stands for itself */
 /* Seconds or a Prometheus duration. */
 Err parse_api_duration_ns(Str s, i64 *ret_ns, Why *why);
 typedef struct MatcherSets {

@@ -87,7 +87,7 @@ void handle_labels(HttpReq *r, void *arg)
 
 /* ---- U__ names: _2e_ is a code point, __ an underscore. What is malformed stands for itself. ---- */
 
-static Str unescape_name(Arena *arena, Str name)
+Str label_unescape(Arena *arena, Str name)
 {
     char *out;
     size_t len = 0;
@@ -127,7 +127,7 @@ void handle_label_values(HttpReq *r, void *arg)
     List l;
     Why why = {0};
     Err e = OK;
-    Str name = unescape_name(r->arena, r->path_args[0]);
+    Str name = label_unescape(r->arena, r->path_args[0]);
     if (!api_enter(a, r))
         return;
     if (name.len == 0 || !str_is_utf8(name)) {

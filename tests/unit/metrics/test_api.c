@@ -650,6 +650,72 @@ static void large_results_stream(void **state)
     server_stop(&s);
 }
 
+typedef struct Client {
+    Server *s;
+    int n, wrong;
+} Client;
+
+static void *reader(void *arg)
+{
+    static const char *const targets[] = {
+        "/api/v1/query?query=sum(rate(http_requests_total%5B5m%5D))&time=1704068000",
+        "/api/v1/query_range?query=latency&start=1704067260&end=1704068380&step=30",
+        "/api/v1/labels",
+        "/api/v1/series?match%5B%5D=up",
+        "/api/v1/status/tsdb",
+        "/federate?match%5B%5D=up",
+        "/metrics",
+    };
+    Client *c = arg;
+    for (int i = 0; i < 42; i++) {
+        Answer a;
+        get(c->s, targets[(i + c->n) % COUNT_OF(targets)], &a);
+        c->wrong += a.status != 200;
+        buf_done(&a.raw);
+    }
+    return NULL;
+}
+
+static void *writer(void *arg)
+{
+    Client *c = arg;
+    for (int i = 0; i < 20; i++) {
+        Buf body, packed;
+        Answer a;
+        const Label labels[] = {{LABEL_NAME, S("beside")}, {S("n"), i % 2 ? S("a") : S("b")}};
+        const Sample sample = {DATA_END + i * 1000, i};
+        const SeriesItem item = {.labels = {labels, 2}, .samples = &sample, .samples_len = 1};
+        buf_init(&body, 1 << 16);
+        buf_init(&packed, 1 << 16);
+        remote_write_encode(&item, 1, NULL, 0, &body);
+        snappy_encode(buf_view(&body), &packed);
+        ask(c->s, S("POST"), S("/api/v1/write"), NULL, buf_view(&packed), &a);
+        c->wrong += a.status != 204;
+        buf_done(&a.raw);
+        buf_done(&body);
+        buf_done(&packed);
+    }
+    return NULL;
+}
+
+static void readers_beside_a_writer(void **state)
+{
+    Server s = {0};
+    pthread_t threads[4];
+    Client clients[4];
+    server_start(&s, false, true);
+    push_file(&s, "write.snappy");
+    for (int i = 0; i < 4; i++) {
+        clients[i] = (Client){&s, i, 0};
+        assert_int_equal(thread_start(&threads[i], "client", i == 0 ? writer : reader, &clients[i]), OK);
+    }
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(clients[i].wrong, 0);
+    server_stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -657,7 +723,7 @@ int main(void)
         cmocka_unit_test(limits_are_422),       cmocka_unit_test(admin_answers_of_the_peer),
         cmocka_unit_test(tsdb_status_counts),   cmocka_unit_test(not_ready_is_503),
         cmocka_unit_test(receiver_can_be_off),  cmocka_unit_test(metadata_comes_back),
-        cmocka_unit_test(large_results_stream),
+        cmocka_unit_test(large_results_stream), cmocka_unit_test(readers_beside_a_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
