@@ -114,7 +114,8 @@ static int run(int argc, char **argv)
         HttpResult r;
         Err e = cmd_client_get(
             &client, str_c(argv[0]),
-            S("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"),
+            S("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/"
+              "*;q=0.2"),
             &arena, &r);
         if (e != OK)
             rc = complain("scrape", &r.why);

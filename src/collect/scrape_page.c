@@ -365,10 +365,6 @@ static void page_parse(Page *p)
 {
     ScrapeRun *r = p->r;
     ExpoOptions options = {.classic_too = r->job->classic_too, .convert_nhcb = r->job->convert_nhcb};
-    if (r->body.len == 0) { /* nothing to tell is no error, whatever the format would say */
-        r->cache->first = NULL;
-        return;
-    }
     ExpoFormat format = format_of(r);
     if (format == EXPO_UNKNOWN)
         return;

@@ -44,6 +44,8 @@ static void tenant_free(Tenant *t, u32 shards)
 
 Tenant *engine_tenant(MetricsEngine *e, Str name, bool create)
 {
+    if (!name.len)
+        name = S(DEFAULT_TENANT);
     mutex_lock(&e->lock);
     Tenant *t = strmap_find(&e->tenants_by_name, name);
     if (!t && create)

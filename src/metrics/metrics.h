@@ -13,6 +13,9 @@
 #include "model/model.h"
 #include "store/store.h"
 
+/* Whose samples those without a tenant are: the peers' name on :9090 and on Mimir's paths. An empty tenant means this one. */
+#define DEFAULT_TENANT "anonymous"
+
 typedef struct MetricsEngine MetricsEngine;
 typedef struct MetricsConfig {
     Vfs *vfs;

@@ -13,6 +13,9 @@ import { theme } from './theme';
 // Twelve hues that stay apart for most eyes in both themes; later series repeat them dashed.
 const palette = ['#3b82f6', '#e07b00', '#10a37f', '#d64550', '#8b5cf6', '#b08900', '#0ea5b7', '#d946a0', '#5f9e3a', '#6b7cff', '#c2571a', '#64748b'];
 
+// Grid lines of byte axes fall on powers of two.
+const binarySteps = Array.from({ length: 60 }, (_, i) => 2 ** i);
+
 export interface ChartProps {
   series: Series[];
   start: number;
@@ -85,7 +88,7 @@ export function Chart(props: ChartProps): JSX.Element {
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 }, sync: props.sync ? { key: props.sync } : undefined },
       scales: { x: { time: true, range: () => [frame.times[0] ?? 0, frame.times[frame.times.length - 1] ?? 1] } },
-      axes: [axis, { ...axis, size: 74, values: (_: uPlot, vs: number[]) => vs.map((v) => formatNumber(v, props.unit)) }],
+      axes: [axis, { ...axis, size: 82, incrs: props.unit?.startsWith('bytes') ? binarySteps : undefined, values: (_: uPlot, vs: number[]) => vs.map((v) => formatNumber(v, props.unit)) }],
       series: [{}, ...frame.names.map((name, i) => ({
         label: name, show: !hidden.has(i), stroke: palette[i % palette.length], width: 1.5,
         dash: i >= palette.length ? [6, 3] : undefined, spanGaps: false,

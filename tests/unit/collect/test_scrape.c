@@ -114,26 +114,6 @@ static void test_stale_series(void **state)
     finish(&x);
 }
 
-/* No body at all: the target is up and its series are gone, also where the format demands # EOF. */
-static void test_empty_page(void **state)
-{
-    static const char *const types[] = {"text/plain", "application/openmetrics-text; version=1.0.0", NULL};
-    for (size_t i = 0; i < COUNT_OF(types); i++) {
-        World x;
-        start(&x, ONE_JOB(""));
-        fake_page(&x.w, "h:1", "a 1\n");
-        fake_run(&x.w, 15000, 100);
-        fake_forget(&x.w);
-        fake_page(&x.w, "h:1", "");
-        x.w.pages[0].type = types[i];
-        fake_run(&x.w, 15000, 100);
-        assert_true(fake_last(&x.w, "up{instance=\"h:1\", job=\"j\"}") == 1);
-        assert_true(is_stale(fake_last(&x.w, "a{instance=\"h:1\", job=\"j\"}")));
-        assert_true(fake_last(&x.w, "scrape_samples_scraped{instance=\"h:1\", job=\"j\"}") == 0);
-        finish(&x);
-    }
-}
-
 static void test_failed_scrapes(void **state)
 {
     static const struct {
@@ -495,7 +475,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_scrapes),
         cmocka_unit_test(test_stale_series),
-        cmocka_unit_test(test_empty_page),
         cmocka_unit_test(test_failed_scrapes),
         cmocka_unit_test(test_duplicates_and_times),
         cmocka_unit_test(test_label_conflicts),

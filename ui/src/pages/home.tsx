@@ -45,16 +45,18 @@ function PanelView({ panel, start, end, step }: { panel: Panel; start: number; e
 
 export function HomePage(): JSX.Element {
   const summary = useLoad(async (signal) => {
-    const [targets, up, firing, series, rate] = await Promise.all([
+    const [targets, up, firing, series, rate, since] = await Promise.all([
       number('count(up)', signal), number('sum(up)', signal), number('count(ALERTS{alertstate="firing"})', signal),
       number('sum(prometheus_tsdb_head_series)', signal), number('sum(rate(prometheus_tsdb_head_samples_appended_total[1m]))', signal),
+      api<{ headStats: { minTime: number } }>('status/tsdb', {}, signal).then((x) => x.data.headStats.minTime / 1000, () => 0),
     ]);
-    return { targets, up, firing, series, rate, now: Date.now() / 1000 };
+    return { targets, up, firing, series, rate, since, now: Date.now() / 1000 };
   }, [], 15_000);
   const s = summary.data;
   const step = 15;
   const end = Math.floor((s?.now ?? Date.now() / 1000) / step) * step;
-  const start = end - 1800;
+  // A young server's charts begin when it did, so that the first minutes are not a sliver at the right edge.
+  const start = Math.max(end - 1800, Math.min(end - 300, Math.floor((s?.since || 0) / step) * step));
   return (
     <div class="page">
       <h1 class="sr-only">{t('Overview')}</h1>

@@ -1,0 +1,94 @@
+/* pharos check: configuration and rule files, in promtool's words. */
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+#include "collect/collect.h"
+#include "rules/rules.h"
+
+enum { OUT_BYTES_MAX = 16 << 20 };
+
+static Err check_rules(const Str *files, u32 n, bool lint, Buf *out)
+{
+    return rules_check(vfs_os(), files, n, &(RulesCheckOptions){.lint_none = !lint}, out);
+}
+
+static bool check_prometheus(const char *path, Buf *out)
+{
+    PromConfig *c = prom_config_read(vfs_os(), path);
+    Why why = {0};
+    bool ok = prom_config_verdict(c, &why) == OK;
+    prom_config_print_issues(c, out);
+    if (ok)
+        buf_printf(out, " SUCCESS: %s is valid prometheus config file syntax\n\n", path);
+    else
+        buf_printf(out, "  FAILED: %s\n\n", path);
+    if (ok) {
+        RuleSet *rules = rule_set_load(vfs_os(), c->rule_files, c->rule_files_len, &(RuleReadOptions){0});
+        rule_set_print_issues(rules, out);
+        ok = rule_set_verdict(rules, &why) == OK;
+        u32 groups, total = 0;
+        const RuleGroup *g = rule_set_groups(rules, &groups);
+        for (u32 i = 0; i < groups; i++)
+            total += g[i].rules_len;
+        if (rule_set_files(rules))
+            buf_printf(out, " %s: %u rules in %u groups of %u files\n", ok ? "SUCCESS" : "FAILED", total,
+                       groups, rule_set_files(rules));
+        rule_set_unref(rules);
+    }
+    prom_config_unref(c);
+    return ok;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *lint = "", *env_file = "";
+    Flag flags[] = {
+        {"lint", FLAG_STR, &lint, "all", "rules: all or none"},
+        {"env-file", FLAG_STR, &env_file, ".env", "environment for ${NAME} in configurations"},
+        {"syntax-only", FLAG_IGNORED},
+        {"agent", FLAG_IGNORED},
+    };
+    int words;
+    int stop = flags_parse(flags, COUNT_OF(flags), &cmd_check, argc, argv, &words);
+    if (stop)
+        return stop - 1;
+    bool config = words && !strcmp(argv[0], "config"), rules = words && !strcmp(argv[0], "rules");
+    if (words < 2 || (!config && !rules)) {
+        fprintf(stderr, "pharos check: want \"config FILE...\" or \"rules FILE...\"\n(pharos check --help "
+                        "shows examples)\n");
+        return 2;
+    }
+    Why why = {0};
+    VfsStat st;
+    if (vfs_os()->stat(vfs_os(), env_file, &st, NULL) == OK && dotenv_load(vfs_os(), env_file, &why) != OK)
+        return complain("check", &why);
+    Buf out;
+    buf_init(&out, OUT_BYTES_MAX);
+    bool ok = true;
+    if (rules) {
+        VEC(Str) files = {0};
+        for (int i = 1; i < words; i++)
+            vec_push(&files, str_c(argv[i]));
+        ok = check_rules(files.at, (u32)files.len, strcmp(lint, "none") != 0, &out) == OK;
+        vec_done(&files);
+    }
+    for (int i = 1; config && i < words; i++) {
+        buf_printf(&out, "Checking %s\n", argv[i]);
+        ok &= check_prometheus(argv[i], &out);
+    }
+    fwrite(out.at ? out.at : "", 1, out.len, ok ? stdout : stderr);
+    buf_done(&out);
+    return ok ? 0 : 1;
+}
+
+const Command cmd_check = {
+    .name = "check",
+    .summary = "check configuration and rule files",
+    .help = "pharos check config FILE...     prometheus.yml\n"
+            "pharos check rules FILE...      rule files, as promtool does, with its lint\n\n"
+            "Every error comes with file, line, column, field, what was expected and the nearest valid name; "
+            "several at once.\n\n"
+            "  pharos check config monitoring/prometheus.yml\n"
+            "  pharos check rules monitoring/rules/*.yml\n",
+    .run = run,
+};
