@@ -45,7 +45,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 if [ $ui_stale = true ]; then
     echo "setup: installing the web UI's npm packages"
-    (cd ui && npm ci --no-audit --no-fund --loglevel=error)
+    # Not "npm ci": npm 11 refuses a lock file where the registry lacks packages of other platforms.
+    (cd ui && npm install --no-save --no-audit --no-fund --loglevel=error)
     cp ui/package-lock.json ui/node_modules/.pharos-lock
 fi
 echo "setup: everything needed is here"

@@ -198,6 +198,7 @@ static Err listen_on(App *a, const char *name, const char *address, Why *why)
         .tls_cert_file = a->web_config.tls_cert_file,
         .tls_key_file = a->web_config.tls_key_file,
         .tls_client_ca_file = a->web_config.tls_client_ca_file,
+        .tls_client_auth_type = a->web_config.tls_client_auth_type,
         .tls_min_version = a->web_config.tls_min_version,
         .extra_headers = a->web_config.headers,
         .extra_headers_len = a->web_config.headers_len,

@@ -107,20 +107,20 @@ void dash_routes(HttpServer *s)
         http_server_route(
             s,
             &(HttpRoute){
-                .methods = "GET", .path = pages[i], .handler = page, .role = ROLE_NONE, .run = RUN_ADMIN},
+                .methods = "GET", .path = pages[i], .handler = page, .role = ROLE_READ, .run = RUN_ADMIN},
             1);
     http_server_route(s,
                       &(HttpRoute){.methods = "GET",
                                    .path = "/assets/"
                                            "*",
                                    .handler = asset,
-                                   .role = ROLE_NONE,
+                                   .role = ROLE_READ,
                                    .run = RUN_ADMIN},
                       1);
     http_server_fallback(s, &(HttpRoute){.methods = "GET",
                                          .path = "/"
                                                  "*",
                                          .handler = fallback,
-                                         .role = ROLE_NONE,
+                                         .role = ROLE_READ,
                                          .run = RUN_ADMIN});
 }
