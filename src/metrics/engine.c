@@ -24,7 +24,7 @@ static Tenant *tenant_new(MetricsEngine *e, Str name)
     return t;
 }
 
-static void tenant_free(Tenant *t, u32 shards)
+void tenant_free(Tenant *t, u32 shards)
 {
     for (u32 i = 0; i < shards; i++) {
         TenantShard *ts = &t->shards[i];

@@ -199,6 +199,7 @@ struct MetricsEngine {
 };
 
 /* engine.c */
+void tenant_free(Tenant *t, u32 shards);
 Tenant *engine_tenant(MetricsEngine *e, Str name, bool create); /* NULL when absent */
 void engine_fail(MetricsEngine *e, Err err, const Why *why);
 void engine_wake(MetricsEngine *e, bool flush, bool merge);
