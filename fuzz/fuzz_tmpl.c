@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     TvPair root[] = {{S("D"), {.kind = TV_DURATION, .u.i = 5}},
                      {S("L"), tv_list(items, 3)},
                      {S("M"), tv_map(labels, 1)},
-                     {S("T"), {.kind = TV_TIME, .u.i = 5}}};
+                     {S("T"), {.kind = TV_TIME, .u.time = {5, NULL}}}};
     Tv dot = tv_map(root, 4);
     dot.u.map.is_any = true;
     TmplSet *set = tmpl_set_new(NULL, 0);

@@ -169,7 +169,7 @@ void labels_json(Json *j, Labels l)
     js_object(j);
     for (u32 i = 0; i < l.len; i++) {
         js_key(j, l.at[i].name);
-        js_str(j, l.at[i].value);
+        js_str_plain(j, l.at[i].value);
     }
     js_object_end(j);
 }
@@ -241,4 +241,30 @@ Labels lb_build(LabelsBuilder *b)
     if (!sorted)
         qsort(b->at, b->len, sizeof(Label), by_name);
     return (Labels){b->at, b->len};
+}
+
+/* ---- owned label sets ---- */
+Labels labels_own(Labels l)
+{
+    size_t bytes = l.len * sizeof(Label) + 1;
+    for (u32 i = 0; i < l.len; i++)
+        bytes += l.at[i].name.len + l.at[i].value.len;
+    Label *at = mem_alloc(bytes);
+    char *text = (char *)(at + l.len);
+    for (u32 i = 0; i < l.len; i++) {
+        Str from[2] = {l.at[i].name, l.at[i].value}, to[2];
+        for (int k = 0; k < 2; k++) {
+            if (from[k].len)
+                memcpy(text, from[k].at, from[k].len);
+            to[k] = str_of(text, from[k].len);
+            text += from[k].len;
+        }
+        at[i] = (Label){to[0], to[1]};
+    }
+    return (Labels){at, l.len};
+}
+
+void labels_disown(Labels l)
+{
+    mem_free((void *)l.at);
 }

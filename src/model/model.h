@@ -28,6 +28,8 @@ u64 labels_hash_for(Labels l, const Str *names, u32 n);     /* only these names 
 u64 labels_hash_without(Labels l, const Str *names, u32 n); /* all but these (sorted) and __name__ */
 u64 labels_fingerprint(Labels l);   /* FNV-1a over name 0xff value 0xff: Alertmanager's identity */
 Labels labels_dup(Arena *a, Labels l); /* deep copy, strings too */
+Labels labels_own(Labels l);           /* the same in one heap block; free with labels_disown */
+void labels_disown(Labels l);
 /* `name{a="b"}`; `{}` when empty. Names that are not classic identifiers are quoted: {"my.metric", "a.b"="c"}. */
 void labels_print(Buf *out, Labels l);
 void labels_json(Json *j, Labels l); /* {"__name__":"up",...} */

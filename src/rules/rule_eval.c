@@ -11,32 +11,6 @@ const char *alert_state_name(AlertState s)
     return names[s];
 }
 
-/* ---- owned label sets ---- */
-Labels labels_own(Labels l)
-{
-    size_t bytes = l.len * sizeof(Label) + 1;
-    for (u32 i = 0; i < l.len; i++)
-        bytes += l.at[i].name.len + l.at[i].value.len;
-    Label *at = mem_alloc(bytes);
-    char *text = (char *)(at + l.len);
-    for (u32 i = 0; i < l.len; i++) {
-        Str from[2] = {l.at[i].name, l.at[i].value}, to[2];
-        for (int k = 0; k < 2; k++) {
-            if (from[k].len)
-                memcpy(text, from[k].at, from[k].len);
-            to[k] = str_of(text, from[k].len);
-            text += from[k].len;
-        }
-        at[i] = (Label){to[0], to[1]};
-    }
-    return (Labels){at, l.len};
-}
-
-void labels_disown(Labels l)
-{
-    mem_free((void *)l.at);
-}
-
 void active_alert_free(ActiveAlert *a)
 {
     if (!a)
@@ -279,6 +253,11 @@ static bool step_absent(Eval *e, ActiveAlert *a, bool *ret_forget)
 {
     const Rule *rule = e->st->rule;
     bool keep = false;
+    if (a->settle_ms > e->ts_ms && a->state != ALERT_INACTIVE) {
+        *ret_forget = false;
+        return true;
+    }
+    a->settle_ms = 0;
     if (a->state == ALERT_FIRING && rule->keep_firing_for_ms > 0) {
         if (!a->keep_since_ms) {
             a->keep_since_ms = e->ts_ms;
@@ -300,6 +279,7 @@ static bool step_absent(Eval *e, ActiveAlert *a, bool *ret_forget)
 static void step_present(Eval *e, ActiveAlert *a)
 {
     const Rule *rule = e->st->rule;
+    a->settle_ms = 0;
     if (a->keep_since_ms) {
         a->keep_since_ms = 0;
         note_change(e, a);
@@ -346,7 +326,7 @@ static Err step_alerts(Eval *e, const Found *found, u32 found_len, Why *why)
         a->seen = false;
         if (on) {
             active++;
-            if (a->state == ALERT_PENDING && e->ts_ms - a->active_ms >= st->rule->for_ms) {
+            if (a->state == ALERT_PENDING && !a->settle_ms && e->ts_ms - a->active_ms >= st->rule->for_ms) {
                 a->state = ALERT_FIRING;
                 a->fired_ms = e->ts_ms;
                 note_change(e, a);

@@ -169,7 +169,7 @@ static Err to_time(f64 v, Tv *ret, Why *why)
         return e;
     }
     *ret = (Tv){.kind = TV_TIME,
-                .u.i = (i64)ns / NS_PER_MS * NS_PER_MS}; /* Prometheus's times have milliseconds */
+                .u.time = {(i64)ns / NS_PER_MS * NS_PER_MS, NULL}}; /* Prometheus's times have milliseconds */
     return OK;
 }
 
@@ -585,6 +585,14 @@ static const TmplFunc funcs[] = {
     {"externalURL", fn_external_url, NULL},
     {"pathPrefix", fn_external_url, "p"},
 };
+
+const TmplFunc *rule_tmpl_func(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(funcs); i++)
+        if (strcmp(funcs[i].name, name) == 0)
+            return &funcs[i];
+    return NULL;
+}
 
 /* One set for the process: it holds functions only, every text is parsed by itself. */
 static TmplSet *function_set(void)

@@ -310,9 +310,12 @@ static void group_inherit(Rules *r, Group *to, Group *from, i64 now_ms)
     mem_free(taken);
 }
 
+/* Samples from before a long outage are out of the lookback, new ones take a scrape or two to come. */
+#define SETTLE_MS (2 * 60 * MS_PER_SEC)
+
 typedef struct Restore {
     RuleState *st;
-    i64 gap_ms;
+    i64 gap_ms, now_ms;
 } Restore;
 
 static void on_saved(void *arg, ActiveAlert *a)
@@ -325,6 +328,8 @@ static void on_saved(void *arg, ActiveAlert *a)
     /* Nobody saw whether the condition held while we were away: a long absence does not count towards `for`. */
     if (a->state == ALERT_PENDING && x->gap_ms > RULES_GAP_MS)
         a->active_ms += x->gap_ms;
+    if (x->gap_ms > RULES_GAP_MS)
+        a->settle_ms = x->now_ms + SETTLE_MS;
     rule_state_add(x->st, a);
 }
 
@@ -333,7 +338,7 @@ static void group_restore(Rules *r, Group *g, i64 now_ms)
     i64 seen = state_last_seen_ms(r->log);
     for (u32 i = 0; i < g->g->rules_len; i++)
         if (g->rules[i].rule->is_alert) {
-            Restore x = {&g->rules[i], seen ? MAX(now_ms - seen, 0) : 0};
+            Restore x = {&g->rules[i], seen ? MAX(now_ms - seen, 0) : 0, now_ms};
             state_take(r->log, g->g->file, g->g->name, g->rules[i].rule, on_saved, &x);
         }
 }

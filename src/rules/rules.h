@@ -23,6 +23,7 @@
 #include "metrics/promql/promql.h"
 #include "model/model.h"
 #include "net/net.h"
+#include "text/tmpl.h"
 
 /* ---- rule files (rule_file.c) ---- */
 typedef struct Rule {
@@ -140,5 +141,7 @@ typedef struct RuleTmplHost {
 /* Expands text with $labels, $value, $externalLabels, $externalURL set. A failure yields the text Prometheus puts there:
  * <error expanding template: ...>. */
 Str rule_tmpl_expand(const RuleTmplHost *h, Str rule_name, Str text, Labels labels, f64 value, Arena *arena);
+/* One of the functions that need no queries (title, toUpper, match, humanizeDuration, ...), for other templates. */
+const TmplFunc *rule_tmpl_func(const char *name);
 /* Only whether it parses. */
 Err rule_tmpl_check(Str rule_name, Str text, Why *why);

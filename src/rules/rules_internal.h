@@ -14,6 +14,7 @@ typedef struct ActiveAlert {
     f64 value;
     i64 active_ms, fired_ms, resolved_ms, sent_ms, valid_ms, keep_since_ms; /* 0 = not */
     bool seen;                                                              /* in the evaluation under way */
+    i64 settle_ms; /* restored after a long outage: absence means nothing before this time; 0 = not */
 } ActiveAlert;
 
 typedef struct PrevSeries {
@@ -76,9 +77,6 @@ struct Rules {
     i64 resend_ms;
     bool is_closing;
 };
-
-Labels labels_own(Labels l); /* heap copy in one block */
-void labels_disown(Labels l);
 
 /* rule_state.c */
 Err state_open(StateLog **ret, const RulesEnv *env, Why *why);

@@ -130,13 +130,13 @@ static const char escapes[128] = {
     [30] = 'u',  [31] = 'u',
 };
 
-void js_quote(Buf *out, Str s)
+static void quote(Buf *out, Str s, bool html)
 {
     buf_char(out, '"');
     size_t plain = 0;
     for (size_t i = 0; i < s.len;) {
         u8 c = (u8)s.at[i];
-        if (c < 0x80 && !escapes[c]) {
+        if (c < 0x80 && (!escapes[c] || (!html && (c == '<' || c == '>' || c == '&')))) {
             i++;
             continue;
         }
@@ -164,4 +164,15 @@ void js_quote(Buf *out, Str s)
     if (plain < s.len)
         buf_put(out, s.at + plain, s.len - plain);
     buf_char(out, '"');
+}
+
+void js_quote(Buf *out, Str s)
+{
+    quote(out, s, true);
+}
+
+void js_str_plain(Json *j, Str value)
+{
+    json_item(j);
+    quote(j->out, value, false);
 }

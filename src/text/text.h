@@ -47,6 +47,7 @@ void js_array(Json *j);
 void js_array_end(Json *j);
 void js_key(Json *j, Str key);
 void js_str(Json *j, Str value); /* escapes; invalid UTF-8 becomes U+FFFD; <, >, & as Go's encoder (\u003c) */
+void js_str_plain(Json *j, Str value); /* the same with <, >, & as they are: label values in the peer's API */
 void js_c(Json *j, const char *value);
 void js_i64(Json *j, i64 v);
 void js_u64(Json *j, u64 v);

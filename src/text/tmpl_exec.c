@@ -111,10 +111,11 @@ static void exec_fail(TmplExec *x, const TNode *n, Err e, const char *fmt, ...)
     }
     Str at = n ? n->source : S("");
     bool cut = at.len > 20;
-    x->err = why_at(x->why, e == E_PARSE ? E_EXEC : e, line, col + 1, "template: %.*s:%u:%u: executing \"%.*s\" at <%.*s%s>: %s",
-                    (int)MIN(x->tmpl->name.len, 100), x->tmpl->name.at, line, col,
-                    (int)MIN(x->tmpl->name.len, 100), x->tmpl->name.at,
-                    cut ? (int)str_rune_prefix(at, 20) : (int)at.len, at.at, cut ? "..." : "", sentence);
+    x->err =
+        why_at(x->why, e == E_PARSE ? E_EXEC : e, line, col + 1,
+               "template: %.*s:%u:%u: executing \"%.*s\" at <%.*s%s>: %s", (int)MIN(x->tmpl->name.len, 100),
+               x->tmpl->name.at, line, col, (int)MIN(x->tmpl->name.len, 100), x->tmpl->name.at,
+               cut ? (int)str_rune_prefix(at, 20) : (int)at.len, at.at, cut ? "..." : "", sentence);
 }
 
 bool tmpl_step(TmplExec *x)
@@ -241,6 +242,14 @@ static Tv eval_field(TmplExec *x, const TNode *n, Tv on, Str name, const Tv *arg
     case TV_NIL:
         exec_fail(x, n, E_EXEC, "nil pointer evaluating interface {}.%.*s", STR_FMT(name));
         return ret;
+    case TV_TIME:
+    case TV_DURATION:
+        if (tmpl_time_method(x, on, name, args, args_len, &ret, &why)) {
+            if (why.err != OK)
+                exec_fail(x, n, why.err, "error calling %.*s: %s", STR_FMT(name), why.text);
+            return ret;
+        }
+        break;
     default:
         break;
     }

@@ -55,12 +55,12 @@ static void print_value(Buf *out, Tv v, int depth)
         break;
     case TV_TIME: {
         Civil c;
-        i64 sec = v.u.i / NS_PER_SEC, ns = v.u.i % NS_PER_SEC;
+        i64 sec = v.u.time.ns / NS_PER_SEC, ns = v.u.time.ns % NS_PER_SEC;
         if (ns < 0) {
             ns += NS_PER_SEC;
             sec--;
         }
-        civil_from_unix(sec, &c);
+        civil_in_zone(v.u.time.zone, sec, &c);
         c.nanos = (i32)ns;
         print_time_go(out, &c, S("2006-01-02 15:04:05.999999999 -0700 MST"));
         break;
@@ -69,7 +69,10 @@ static void print_value(Buf *out, Tv v, int depth)
         print_go_duration_ns(out, v.u.i);
         break;
     case TV_OBJECT:
-        print_value(out, tv_plain(v), depth + 1);
+        if (v.u.obj->print)
+            v.u.obj->print(v.u.obj, out);
+        else
+            print_value(out, tv_plain(v), depth + 1);
         break;
     }
 }

@@ -248,7 +248,7 @@ Err tv_equal(Tv a, Tv b, bool *ret, Why *why)
 {
     Basic ka = basic_kind(a), kb = basic_kind(b);
     if (a.kind == TV_TIME && b.kind == TV_TIME) {
-        *ret = a.u.i == b.u.i;
+        *ret = a.u.time.ns == b.u.time.ns;
         return OK;
     }
     if (ka == B_NIL || kb == B_NIL) {

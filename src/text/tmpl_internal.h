@@ -59,4 +59,6 @@ extern const u32 tmpl_builtins_len;
 Err tmpl_parse_into(TmplSet *s, Str name, Str text, Why *why);
 
 bool tmpl_step(TmplExec *x); /* counts; false past the limit */
+/* Methods of Go's time.Time and time.Duration that templates call; false when there is none. */
+bool tmpl_time_method(TmplExec *x, Tv on, Str name, const Tv *args, u32 n, Tv *ret, Why *why);
 Err tv_equal(Tv a, Tv b, bool *ret, Why *why);

@@ -51,15 +51,17 @@ static TvObject kv = {.type_name = "KV", .get = kv_get};
 
 static int setup(void **state)
 {
-    static TvPair root[8];
+    static TvPair root[12];
     u32 n = 0;
     kv.as_value = tv_map(label_pairs, 3);
+    root[n++] = (TvPair){S("Dur"), {.kind = TV_DURATION, .u.i = 90 * NS_PER_SEC + 1}};
     root[n++] = (TvPair){S("Empty"), tv_list(NULL, 0)};
     root[n++] = (TvPair){S("KV"), tv_object(&kv)};
     root[n++] = (TvPair){S("Labels"), tv_map(label_pairs, 3)};
     root[n++] = (TvPair){S("List"), tv_list(numbers, 3)};
     root[n++] = (TvPair){S("Name"), tv_str(S("bob"))};
     root[n++] = (TvPair){S("Nil"), tv_nil()};
+    root[n++] = (TvPair){S("Time"), {.kind = TV_TIME, .u.time = {1614960428120300000, NULL}}};
     root[n++] = (TvPair){S("True"), tv_bool(true)};
     root[n++] = (TvPair){S("Value"), tv_f64(1.5)};
     Fix *f = mem_new(Fix);
@@ -173,6 +175,10 @@ static const struct {
     {"{{ -1 }} {{ +1 }} {{ -1.5 }} {{ .5 }}", "-1 1 -1.5 0.5"},
     {"{{ if and .Name (not .Nil) }}ok{{ end }}", "ok"},
     {"{{ with .KV }}{{ .alertname }}{{ end }}", "Down"},
+    {"{{ .Time }} {{ .Time.Format \"15:04\" }} {{ .Time.Unix }} {{ (.Time.Add 3600000000000).Hour }} {{ .Time.Year }}",
+     "2021-03-05 16:07:08.1203 +0000 UTC 16:07 1614960428 17 2021"},
+    {"{{ .Time.Sub .Time }} {{ .Dur }} {{ .Dur.Seconds }} {{ .Dur.Round 1000000000 }} {{ .Time.Month }} {{ .Time.Before .Time }}",
+     "0s 1m30.000000001s 90.000000001 1m30s March false"},
 };
 
 static void test_good(void **state)

@@ -1,0 +1,301 @@
+/* Functions of Alertmanager's templates, and the default templates. */
+#include "alert/notify/notify.h"
+
+static Err wrong(u32 have, u32 want, const char *name, Why *why)
+{
+    return why_set(why, E_EXEC, "wrong number of args for %s: want %u got %u", name, want, have);
+}
+#define NEED(k, name)                                                                                        \
+    if (n != (k))                                                                                            \
+    return wrong(n, (k), (name), why)
+
+static Err need_str(Tv v, Str *ret, Why *why)
+{
+    if (v.kind != TV_STR && v.kind != TV_SAFE_HTML)
+        return why_set(why, E_EXEC, "wrong type for value; expected string; got %s", tv_type_name(v));
+    *ret = v.u.s;
+    return OK;
+}
+
+static Tv done(TmplExec *x, Buf *b)
+{
+    Str s = arena_dup(tmpl_arena(x), buf_view(b));
+    buf_done(b);
+    return tv_str(s);
+}
+
+static Err fn_join(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(2, "join");
+    Str sep;
+    TRY(need_str(a[0], &sep, why));
+    Tv list = tv_plain(a[1]);
+    if (list.kind != TV_LIST)
+        return why_set(why, E_EXEC, "wrong type for value; expected []string; got %s", tv_type_name(a[1]));
+    Buf b;
+    buf_init(&b, 1 << 20);
+    for (u32 i = 0; i < list.u.list.len; i++) {
+        if (i)
+            buf_str(&b, sep);
+        tv_print(&b, list.u.list.at[i]);
+    }
+    *ret = done(x, &b);
+    return OK;
+}
+
+static Err fn_trim_space(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(1, "trimSpace");
+    Str s;
+    TRY(need_str(a[0], &s, why));
+    *ret = tv_str(str_trim(s));
+    return OK;
+}
+
+static Err fn_list(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    Tv *at = arena_array(tmpl_arena(x), Tv, n + 1);
+    if (!at)
+        return why_set(why, E_LIMIT, "too many arguments");
+    if (n)
+        memcpy(at, a, n * sizeof *at);
+    *ret = tv_list(at, n);
+    return OK;
+}
+
+static Err fn_append(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    if (n < 1)
+        return wrong(n, 1, "append", why);
+    Tv list = tv_plain(a[0]);
+    if (list.kind != TV_LIST)
+        return why_set(why, E_EXEC, "wrong type for value; expected a list; got %s", tv_type_name(a[0]));
+    u32 len = list.u.list.len;
+    Tv *at = arena_array(tmpl_arena(x), Tv, len + n);
+    if (!at)
+        return why_set(why, E_LIMIT, "the list is too long");
+    if (len)
+        memcpy(at, list.u.list.at, len * sizeof *at);
+    memcpy(at + len, a + 1, (n - 1) * sizeof *at);
+    *ret = tv_list(at, len + n - 1);
+    return OK;
+}
+
+static Err fn_dict(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    if (n % 2)
+        return why_set(why, E_EXEC, "dict needs pairs of keys and values");
+    TvPair *at = arena_array(tmpl_arena(x), TvPair, n / 2 + 1);
+    if (!at)
+        return why_set(why, E_LIMIT, "too many arguments");
+    u32 len = 0;
+    for (u32 i = 0; i < n; i += 2) {
+        Str key;
+        TRY(need_str(a[i], &key, why));
+        u32 k = 0;
+        while (k < len && str_cmp(at[k].key, key) < 0)
+            k++;
+        if (k < len && str_eq(at[k].key, key)) {
+            at[k].value = a[i + 1];
+            continue;
+        }
+        memmove(at + k + 1, at + k, (len - k) * sizeof *at);
+        at[k] = (TvPair){key, a[i + 1]};
+        len++;
+    }
+    *ret = tv_map(at, len);
+    ret->u.map.is_any = true;
+    return OK;
+}
+
+static void to_json(Json *j, Tv v, int depth)
+{
+    v = tv_plain(v);
+    if (depth > 20) {
+        js_null(j);
+        return;
+    }
+    switch (v.kind) {
+    case TV_BOOL:
+        js_bool(j, v.u.b);
+        break;
+    case TV_INT:
+    case TV_DURATION:
+        js_i64(j, v.u.i);
+        break;
+    case TV_F64:
+        js_f64(j, v.u.f);
+        break;
+    case TV_STR:
+    case TV_SAFE_HTML:
+        js_str(j, v.u.s);
+        break;
+    case TV_LIST:
+        js_array(j);
+        for (u32 i = 0; i < v.u.list.len; i++)
+            to_json(j, v.u.list.at[i], depth + 1);
+        js_array_end(j);
+        break;
+    case TV_MAP:
+        js_object(j);
+        for (u32 i = 0; i < v.u.map.len; i++) {
+            js_key(j, v.u.map.at[i].key);
+            to_json(j, v.u.map.at[i].value, depth + 1);
+        }
+        js_object_end(j);
+        break;
+    case TV_TIME: {
+        Buf b;
+        buf_init(&b, 64);
+        print_rfc3339_ms(&b, v.u.time.ns / NS_PER_MS);
+        js_str(j, buf_view(&b));
+        buf_done(&b);
+        break;
+    }
+    default:
+        js_null(j);
+    }
+}
+
+static Err fn_to_json(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(1, "toJson");
+    Buf b;
+    Json j;
+    buf_init(&b, 1 << 20);
+    js_init(&j, &b);
+    to_json(&j, a[0], 0);
+    *ret = done(x, &b);
+    return OK;
+}
+
+static Err fn_date(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(2, "date");
+    Str layout;
+    TRY(need_str(a[0], &layout, why));
+    if (a[1].kind != TV_TIME)
+        return why_set(why, E_EXEC, "wrong type for value; expected time.Time; got %s", tv_type_name(a[1]));
+    Civil c;
+    i64 sec = a[1].u.time.ns / NS_PER_SEC, ns = a[1].u.time.ns % NS_PER_SEC;
+    civil_in_zone(a[1].u.time.zone, ns < 0 ? sec - 1 : sec, &c);
+    c.nanos = (i32)(ns < 0 ? ns + NS_PER_SEC : ns);
+    Buf b;
+    buf_init(&b, 1 << 16);
+    print_time_go(&b, &c, layout);
+    *ret = done(x, &b);
+    return OK;
+}
+
+static Err fn_tz(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(2, "tz");
+    Str name;
+    TRY(need_str(a[0], &name, why));
+    if (a[1].kind != TV_TIME)
+        return why_set(why, E_EXEC, "wrong type for value; expected time.Time; got %s", tv_type_name(a[1]));
+    *ret = a[1];
+    return zone_load(name, &ret->u.time.zone, why);
+}
+
+static Err fn_now(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(0, "now");
+    const NotifyData *d = tmpl_host(x);
+    *ret = (Tv){.kind = TV_TIME, .u.time = {d->now_ms * NS_PER_MS, NULL}};
+    return OK;
+}
+
+static Err fn_since(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(1, "since");
+    const NotifyData *d = tmpl_host(x);
+    if (a[0].kind != TV_TIME)
+        return why_set(why, E_EXEC, "wrong type for value; expected time.Time; got %s", tv_type_name(a[0]));
+    *ret = (Tv){.kind = TV_DURATION, .u.i = (i64)((u64)d->now_ms * NS_PER_MS - (u64)a[0].u.time.ns)};
+    return OK;
+}
+
+static Err fn_safe_url(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(1, "safeUrl");
+    Str s;
+    TRY(need_str(a[0], &s, why));
+    *ret = (Tv){.kind = TV_SAFE_HTML, .u.s = s};
+    return OK;
+}
+
+static Err fn_url_unescape(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(1, "urlUnescape");
+    Str s;
+    TRY(need_str(a[0], &s, why));
+    Buf b;
+    buf_init(&b, 1 << 20);
+    Err e = url_unescape(&b, s, true);
+    if (e != OK) {
+        buf_done(&b);
+        return why_set(why, E_EXEC, "invalid URL escape in \"%.*s\"", (int)MIN(s.len, 100), s.at);
+    }
+    *ret = done(x, &b);
+    return OK;
+}
+
+static const TmplFunc own[] = {
+    {"join", fn_join, NULL},
+    {"trimSpace", fn_trim_space, NULL},
+    {"stringSlice", fn_list, NULL},
+    {"list", fn_list, NULL},
+    {"append", fn_append, NULL},
+    {"dict", fn_dict, NULL},
+    {"toJson", fn_to_json, NULL},
+    {"date", fn_date, NULL},
+    {"tz", fn_tz, NULL},
+    {"now", fn_now, NULL},
+    {"since", fn_since, NULL},
+    {"safeUrl", fn_safe_url, NULL},
+    {"urlUnescape", fn_url_unescape, NULL},
+};
+static const char *const shared[] = {"title",        "toUpper",  "toLower",         "match",
+                                     "reReplaceAll", "safeHtml", "humanizeDuration"};
+
+/* The names and what they print are Alertmanager's: user templates build on them. */
+static const char default_templates[] =
+    "{{ define \"__alertmanager\" }}Alertmanager{{ end }}"
+    "{{ define \"__alertmanagerURL\" }}{{ printf \"%s/#/alerts?receiver=%s\" .ExternalURL (urlquery "
+    ".Receiver) }}{{ end }}"
+    "{{ define \"__description\" }}{{ end }}"
+    "{{ define \"__subject\" }}["
+    "{{ if eq .Status \"firing\" }}FIRING:{{ len .Alerts.Firing }}{{ else }}{{ toUpper .Status }}{{ end }}"
+    "] {{ join \" \" .GroupLabels.SortedPairs.Values }} "
+    "{{ if lt (len .GroupLabels) (len .CommonLabels) }}({{ join \" \" (.CommonLabels.Remove "
+    ".GroupLabels.Names).Values }}){{ end }}"
+    "{{ end }}"
+    "{{ define \"__text_alert_list\" }}{{ range $alert := . }}Labels:\n"
+    "{{ range $alert.Labels.SortedPairs }}{{ printf \" - %s = %s\\n\" .Name .Value }}{{ end }}Annotations:\n"
+    "{{ range $alert.Annotations.SortedPairs }}{{ printf \" - %s = %s\\n\" .Name .Value }}{{ end }}"
+    "Source: {{ $alert.GeneratorURL }}\n{{ end }}{{ end }}"
+    "{{ define \"__text_alert_list_markdown\" }}{{ range $alert := . }}\nLabels:\n"
+    "{{ range $alert.Labels.SortedPairs }}{{ printf \"  - %s = %s\\n\" .Name .Value }}{{ end "
+    "}}\nAnnotations:\n"
+    "{{ range $alert.Annotations.SortedPairs }}{{ printf \"  - %s = %s\\n\" .Name .Value }}{{ end }}\n"
+    "Source: {{ $alert.GeneratorURL }}\n{{ end }}\n{{ end }}"
+    "{{ define \"discord.default.content\" }}{{ end }}"
+    "{{ define \"discord.default.title\" }}{{ template \"__subject\" . }}{{ end }}"
+    "{{ define \"discord.default.message\" }}\n"
+    "{{ with .Alerts.Firing }}\nAlerts Firing:\n{{ template \"__text_alert_list\" . }}\n{{ end }}\n"
+    "{{ with .Alerts.Resolved }}\nAlerts Resolved:\n{{ template \"__text_alert_list\" . }}\n{{ end }}\n"
+    "{{ end }}";
+
+TmplSet *notify_templates_new(void)
+{
+    TmplFunc funcs[COUNT_OF(own) + COUNT_OF(shared)];
+    memcpy(funcs, own, sizeof own);
+    for (u32 i = 0; i < COUNT_OF(shared); i++)
+        funcs[COUNT_OF(own) + i] = *rule_tmpl_func(shared[i]);
+    TmplSet *set = tmpl_set_new(funcs, COUNT_OF(funcs));
+    Why why = {0};
+    Err e = tmpl_parse(set, S("default.tmpl"), str_of(default_templates, sizeof default_templates - 1), &why);
+    check(e == OK);
+    return set;
+}

@@ -1,0 +1,90 @@
+/* notify: what a notification says and how it is sent. Discord and webhooks; templates as Alertmanager has them.
+ *
+ * A webhook URL is a secret: it appears in no log, error, page or answer. Texts that come back from a provider or from
+ * the network are scrubbed of it before anybody sees them.
+ */
+#pragma once
+#include "alert/alert.h"
+#include "text/tmpl.h"
+
+/* ---- data and templates (data.c, data_func.c) ---- */
+typedef struct NotifyAlert {
+    Labels labels, annotations;
+    i64 starts_ms, ends_ms; /* ends 0 = still firing */
+    bool is_resolved;
+    Str generator_url;
+    u64 fingerprint;
+} NotifyAlert;
+typedef struct NotifyData {
+    Str receiver, external_url, group_key;
+    Str reason; /* "first notification", "new alerts added", ... */
+    const NotifyAlert *alerts;
+    u32 len;
+    Labels group_labels, common_labels, common_annotations;
+    u64 truncated;
+    i64 now_ms;
+} NotifyData;
+bool notify_is_firing(const NotifyData *d); /* any alert is */
+u32 notify_count(const NotifyData *d, bool resolved);
+void notify_set_common(NotifyData *d, Arena *arena); /* common labels and annotations from the alerts */
+/* A set with Alertmanager's functions and default templates. */
+TmplSet *notify_templates_new(void);
+Err notify_expand(TmplSet *set, const NotifyData *d, Str text, Arena *arena, Buf *out, Why *why);
+
+/* ---- messages ---- */
+/* Discord's limits, in UTF-16 units, which is the strictest reading of "characters". */
+enum {
+    DISCORD_CONTENT_MAX = 2000,
+    DISCORD_TITLE_MAX = 256,
+    DISCORD_DESCRIPTION_MAX = 4096,
+    DISCORD_FIELDS_MAX = 25,
+    DISCORD_FIELD_NAME_MAX = 256,
+    DISCORD_FIELD_VALUE_MAX = 1024,
+    DISCORD_FOOTER_MAX = 2048,
+    DISCORD_AUTHOR_MAX = 256,
+    DISCORD_EMBEDS_MAX = 10,
+    DISCORD_EMBEDS_SUM_MAX = 6000,
+    DISCORD_USERNAME_MAX = 80,
+};
+size_t utf16_len(Str s);
+Str utf16_cut(Arena *a, Str s, size_t max); /* cut with an ellipsis when longer; NUL-free valid UTF-8 */
+typedef enum DiscordMessage { DISCORD_POST, DISCORD_EDIT, DISCORD_REPLY } DiscordMessage;
+Err discord_body(const IntegrationConfig *c, TmplSet *set, const NotifyData *d, DiscordMessage kind,
+                 Arena *arena, Buf *out, Why *why);
+/* Webhook body, version 4. */
+void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out);
+
+/* ---- one delivery (send.c) ---- */
+typedef struct Delivery {
+    const IntegrationConfig *config;
+    char kind; /* 'P' post, 'E' edit, 'R' reply, 'W' webhook */
+    Str body;
+    Str message_id; /* for 'E' */
+} Delivery;
+typedef enum DeliveryVerdict {
+    DELIVERED,
+    DELIVERY_RETRY, /* not before retry_ms from now; 0 = the sender's own back-off */
+    DELIVERY_GONE,  /* this message cannot be delivered, ever (400; an edited message is deleted) */
+    DELIVERY_STOP,  /* the receiver itself is broken (401, 404: the webhook was deleted) */
+} DeliveryVerdict;
+typedef struct DeliveryResult {
+    DeliveryVerdict verdict;
+    i64 retry_ms;
+    bool is_global; /* the limit is for all of Discord */
+    i64 pause_ms;   /* the bucket is empty: nothing more for so long, though this one went through */
+    char provider_id[32];
+    char reason[512]; /* scrubbed */
+} DeliveryResult;
+typedef struct NotifyTransport {
+    HttpClient *client;
+    Err (*call)(void *arg, const HttpCall *call, Arena *arena, HttpResult *ret);
+    void *arg;
+    Vfs *vfs;
+    Clock *clock;
+} NotifyTransport;
+void notify_deliver(const NotifyTransport *t, const Delivery *d, Arena *arena, DeliveryResult *ret);
+
+/* `pharos notify test`: sends one message through every integration of a receiver (empty name = all) now, blocking, and
+ * prints a line for each. OK when all went through. */
+Err notify_test(const NotifyTransport *t, const AlertConfig *c, Str receiver, Str external_url, Buf *out,
+                Why *why);
