@@ -324,7 +324,7 @@ static Tv eval_call(TmplExec *x, const TNode *cmd, Tv dot, const Tv *final)
     if (str_starts(str_c(why.text), S("wrong number of args")))
         exec_fail(x, word, e, "%s", why.text);
     else
-        exec_fail(x, word, e, "error calling %.*s: %s", STR_FMT(word->text), why.text);
+        exec_fail(x, cmd, e, "error calling %.*s: %s", STR_FMT(word->text), why.text);
     return tv_nil();
 }
 
