@@ -26,7 +26,7 @@ typedef struct FoldOp {
     Str *grouping;
     u32 grouping_len;
     bool without;
-    U64Map index;
+    U64Map *index;
     Group *groups;
     u32 groups_len, groups_cap;
 } FoldOp;
@@ -114,12 +114,12 @@ static Err group_new(FoldOp *f, Labels l, Group **ret, Why *why)
 static Err group_of(FoldOp *f, Labels l, Group **ret, Why *why)
 {
     u64 hash = group_hash(l, f->grouping, f->grouping_len, f->without);
-    u64 *found = u64map_find(&f->index, hash);
+    u64 *found = u64map_find(f->index, hash);
     if (found) {
         *ret = &f->groups[*found];
         return OK;
     }
-    u64map_put(&f->index, hash, f->groups_len);
+    u64map_put(f->index, hash, f->groups_len);
     return group_new(f, l, ret, why);
 }
 
@@ -332,7 +332,6 @@ static Err fold_all(FoldOp *f, Why *why)
     }
     e->hists = hists;
     arena_done(&scratch);
-    u64map_done(&f->index);
     return err;
 }
 
@@ -437,6 +436,7 @@ Err op_aggr(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
         return op_aggr_k(e, p, g, ret, why);
     FoldOp *f = arena_new(e->arena, FoldOp);
     f->kind = kind;
+    f->index = eval_map(e);
     f->without = p->node->u.aggr.without;
     f->grouping =
         sorted_names(e, p->node->u.aggr.grouping, p->node->u.aggr.grouping_len, NULL, &f->grouping_len);

@@ -144,8 +144,8 @@ struct Eval {
     u32 cursors_len, cursors_cap;
     Matcher **matchers; /* made by the engine, freed at the end */
     u32 matchers_len, matchers_cap;
-    Grid **grids;
-    u32 grids_len, grids_cap;
+    U64Map **maps; /* of operators, freed at the end */
+    u32 maps_len, maps_cap;
 };
 
 /* eval.c */
@@ -153,6 +153,7 @@ Err eval_check(Eval *e, Why *why); /* deadline, cancellation, budgets: between b
 Err eval_hold(Eval *e, u64 samples, Why *why);
 void eval_release(Eval *e, u64 samples);
 Err eval_memory(Why *why);
+U64Map *eval_map(Eval *e); /* freed with the query, so that operators need no closing */
 Grid *grid_new(Eval *e, i64 start, i64 step, u32 n);
 Grid *grid_single(Eval *e, Grid *g);
 f64 *col_get(Eval *e, Grid *g); /* NULL past the memory limit; contents undefined */

@@ -34,6 +34,17 @@ void eval_release(Eval *e, u64 samples)
     e->samples_now -= MIN(samples, e->samples_now);
 }
 
+U64Map *eval_map(Eval *e)
+{
+    U64Map *m = arena_new(e->arena, U64Map);
+    U64Map **maps = arena_grow(e->arena, e->maps, &e->maps_cap, e->maps_len + 1, sizeof *maps);
+    if (maps) { /* else the arena is over and the query about to end */
+        e->maps = maps;
+        e->maps[e->maps_len++] = m;
+    }
+    return m;
+}
+
 /* ---- grids and columns ---- */
 
 void *arena_grow(Arena *a, void *at, u32 *cap, u32 need, size_t item_bytes)
@@ -472,6 +483,8 @@ Err promql_eval(const PromEngineConfig *c, PromSource *src, const PromQuery *q, 
         e.cursors[i]->close(e.cursors[i]);
     for (u32 i = 0; i < e.matchers_len; i++)
         matcher_done(e.matchers[i]);
+    for (u32 i = 0; i < e.maps_len; i++)
+        u64map_done(e.maps[i]);
     u64map_done(&e.note_keys);
     arena_done(&tmp);
     arena_done(&work);

@@ -15,7 +15,7 @@ typedef struct InfoOp {
     Matcher *names; /* that decide which metrics are info metrics */
     u32 names_len;
     Matchers data; /* matchers of data labels, without those of __name__ */
-    U64Map index;  /* (metric, instance, job) -> group */
+    U64Map *index; /* (metric, instance, job) -> group */
     InfoGroup *groups;
     u32 groups_len, groups_cap;
     Str *metrics; /* distinct names of info metrics found */
@@ -209,12 +209,12 @@ static Err group_infos(InfoOp *o, Why *why)
     for (u32 i = 0; i < o->infos.n; i++) {
         const StepSeries *s = &o->infos.at[i];
         Str name = labels_get(s->labels, LABEL_NAME);
-        u64 key = group_key(s->labels, name), *found = u64map_find(&o->index, key);
+        u64 key = group_key(s->labels, name), *found = u64map_find(o->index, key);
         InfoGroup *g;
         if (found) {
             g = &o->groups[*found];
         } else {
-            u64map_put(&o->index, key, o->groups_len);
+            u64map_put(o->index, key, o->groups_len);
             TRY(new_group(o, name, &g, why));
         }
         for (u32 k = 0; k < o->op.g->n; k++) {
@@ -298,7 +298,7 @@ static Err join_series(InfoOp *o, const StepSeries *base, Why *why)
     if (!groups || !now || !last)
         return eval_memory(why);
     for (u32 m = 0; m < n; m++) {
-        u64 *found = u64map_find(&o->index, group_key(base->labels, o->metrics[m]));
+        u64 *found = u64map_find(o->index, group_key(base->labels, o->metrics[m]));
         groups[m] = found ? &o->groups[*found] : NULL;
     }
     StepSeries out = {0};
@@ -347,9 +347,7 @@ static Err info_next(Op *op, Batch *b, Why *why)
 {
     InfoOp *o = (InfoOp *)op;
     if (!o->list) {
-        Err err = evaluate(o, why);
-        u64map_done(&o->index);
-        TRY(err);
+        TRY(evaluate(o, why));
         o->list = op_from_list(op->e, op->g, op->p, &o->out);
     }
     return o->list->next(o->list, b, why);
@@ -358,6 +356,7 @@ static Err info_next(Op *op, Batch *b, Why *why)
 Err op_info(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
 {
     InfoOp *o = arena_new(e->arena, InfoOp);
+    o->index = eval_map(e);
     TRY(op_build(e, p->args[0], g, &o->child, why));
     *ret = op_init(&o->op, e, p, g, info_next);
     return OK;

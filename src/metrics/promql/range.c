@@ -13,8 +13,7 @@ typedef struct RangeOp {
     u32 params_len;
     u32 *flo, *fhi, *hlo, *hhi; /* per step */
     bool keeps_name, warns_non_counter, uses_start_times;
-    U64Map seen; /* label sets after the name went, to find duplicates */
-    u64 *seen_hashes;
+    U64Map *seen; /* label sets after the name went, to find duplicates */
 } RangeOp;
 
 f64 *range_scratch(RangeCall *c, u32 n)
@@ -161,9 +160,9 @@ static Err finish_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why 
     if (!may_collide)
         return OK;
     u64 hash = labels_hash(out->labels);
-    if (u64map_find(&r->seen, hash))
+    if (u64map_find(r->seen, hash))
         return same_labelset(why);
-    u64map_put(&r->seen, hash, 1);
+    u64map_put(r->seen, hash, 1);
     return OK;
 }
 
@@ -205,10 +204,8 @@ static Err range_next(Op *op, Batch *b, Why *why)
         if ((err = eval_check(e, why)) != OK ||
             (err = raw_next(r->reader, r->views, BATCH_MAX, &n, why)) != OK)
             break;
-        if (n == 0) {
-            u64map_done(&r->seen);
+        if (n == 0)
             return OK;
-        }
         for (u32 i = 0; i < n && err == OK; i++) {
             StepSeries *out = &b->at[b->n];
             *out = (StepSeries){.labels = r->views[i].labels, .v = col_get(e, op->g)};
@@ -227,8 +224,6 @@ static Err range_next(Op *op, Batch *b, Why *why)
             b->n++;
         }
     }
-    if (err != OK)
-        u64map_done(&r->seen);
     return err;
 }
 
@@ -270,6 +265,7 @@ Err op_range(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
     }
     if (!r->call.arg)
         return why_set(why, E_INTERNAL, "%s without a range vector", p->fn_name);
+    r->seen = eval_map(e);
     r->call.e = e;
     r->call.p = p;
     r->call.sel = r->call.arg->sel;

@@ -44,6 +44,20 @@ static void test_public_scripts(void **state)
         assert_int_equal(passed, total);
 }
 
+/* Names removed at once, as without the feature flag: the scripts were written for the other way, so that some expectations
+ * (names in notes, labels in between) cannot be met. */
+static void test_public_scripts_without_delay(void **state)
+{
+    skip_without_shared("promqltest/functions.test");
+    u32 passed = 0, total = 0;
+    for (u32 i = 0; i < COUNT_OF(public_scripts); i++) {
+        char name[128];
+        snprintf(name, sizeof name, "promqltest/%s", public_scripts[i]);
+        assert_true(run_script(shared_path(name), SCRIPT_FEATURES & ~PROMQL_DELAYED_NAME_REMOVAL, &passed, &total));
+    }
+    assert_int_equal(total - passed, 37);
+}
+
 /* Our own scripts: they need no folder beside the checkout. */
 static const char *const own_scripts[] = {"numbers.test", "time.test",  "windows.test",
                                           "groups.test",  "joins.test", "histograms.test"};
@@ -87,6 +101,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_public_scripts),
+        cmocka_unit_test(test_public_scripts_without_delay),
         cmocka_unit_test(test_own_scripts),
         cmocka_unit_test(test_scripts_name_every_function),
     };
