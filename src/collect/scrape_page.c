@@ -1,6 +1,7 @@
 /* One page: parsed to its end, relabelled through the cache, checked against the limits, and written as one batch together
  * with staleness markers and the report series. */
 #include "collect/scrape.h"
+#include <math.h>
 #include <stdio.h>
 
 #define ARENA_MAX    (1ULL << 30)
@@ -14,7 +15,7 @@ typedef struct Page {
     VEC(MetadataItem) metadata;
     VEC(CacheEntry *) fresh; /* stored for the first time, if the write succeeds */
     u64 duplicates;
-    bool over_samples;
+    bool over_samples, over_buckets;
 } Page;
 
 static void fail(ScrapeRun *r, Err e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -150,14 +151,14 @@ static Exemplar *copy_exemplars(Page *p, const ExpoItem *item)
     return at;
 }
 
-static void item_add(Page *p, CacheEntry *e, const ExpoItem *item, i64 t)
+static void item_add(Page *p, CacheEntry *e, const ExpoItem *item, const Histogram *fitted, i64 t)
 {
     SeriesItem s = {.labels = {e->labels, e->labels_len}, .hint = e->hint, .start_t = item->start_t};
     if (item->kind == EXPO_HISTOGRAM) {
         i64 *at = arena_alloc(&p->arena, sizeof *at);
         const Histogram **h = arena_alloc(&p->arena, sizeof *h);
         *at = t;
-        *h = histogram_dup(&p->arena, item->hist);
+        *h = fitted;
         s.hist_t = at;
         s.hists = h;
         s.hists_len = 1;
@@ -183,15 +184,32 @@ static void marker_add(Page *p, Labels labels, u64 hint, CacheEntry *e)
     vec_push(&p->entries, e);
 }
 
-static bool buckets_fit(ScrapeRun *r, const ExpoItem *item)
+/* The finest schema whose buckets grow by at least this factor. */
+static i32 schema_of_factor(f64 factor)
 {
-    u64 max = r->job->limits.histogram_buckets, n = (u64)item->hist->pos_len + item->hist->neg_len;
-    if (!max || n <= max)
-        return true;
-    fail(r, E_LIMIT, "histogram bucket limit exceeded (%llu buckets, limit: %llu)", (unsigned long long)n,
-         (unsigned long long)max);
-    metric_inc(scrape_metrics()->bucket_limit);
-    return false;
+    f64 floor_of = floor(-log2(log2(factor <= 1 ? 1.00271 : factor)));
+    return floor_of >= 8 ? 8 : floor_of <= -4 ? -4 : (i32)floor_of;
+}
+
+/* The histogram as it may be stored: no finer than allowed, and reduced until it fits the bucket limit. NULL: it does not. */
+static const Histogram *histogram_fit(Page *p, const Histogram *from)
+{
+    const ScrapeJob *job = p->r->job;
+    u64 max = job->limits.histogram_buckets;
+    Histogram *h = histogram_dup(&p->arena, from);
+    bool exponential = h->schema != HIST_SCHEMA_CUSTOM;
+    if (exponential && job->histogram_min_factor > 0)
+        histogram_reduce(&p->arena, h, schema_of_factor(job->histogram_min_factor));
+    while (max && (u64)h->pos_len + h->neg_len > max) {
+        if (!exponential || h->schema <= -4) {
+            if (!p->over_buckets)
+                metric_inc(scrape_metrics()->bucket_limit);
+            p->over_buckets = true;
+            return NULL;
+        }
+        histogram_reduce(&p->arena, h, h->schema - 1);
+    }
+    return h;
 }
 
 /* The line's entry: the expected one, a known one, or a new one. NULL: the page is bad (told in r). */
@@ -238,8 +256,9 @@ static bool series_item(Page *p, ExpoParser *parser, ExpoItem *item, CacheEntry 
     if (e->labels_len == 0)
         return true;
     r->post_relabel++;
-    if (item->kind == EXPO_HISTOGRAM && !buckets_fit(r, item))
-        return false;
+    const Histogram *fitted = item->kind == EXPO_HISTOGRAM ? histogram_fit(p, item->hist) : NULL;
+    if (p->over_buckets)
+        return true;
     if (again && !has_time) {
         p->duplicates++;
         return true;
@@ -252,7 +271,7 @@ static bool series_item(Page *p, ExpoParser *parser, ExpoItem *item, CacheEntry 
         e->now = c->iter;
         c->continued_len += c->tracked_iter && e->tracked == c->tracked_iter;
     }
-    item_add(p, e, item, has_time ? item->t : r->stamp_ms);
+    item_add(p, e, item, fitted, has_time ? item->t : r->stamp_ms);
     return true;
 }
 
@@ -397,6 +416,8 @@ static void page_parse(Page *p)
         last->next = NULL;
     else
         r->cache->first = NULL;
+    if (p->over_buckets)
+        fail(r, E_LIMIT, "histogram bucket limit exceeded");
     if (p->over_samples) {
         fail(r, E_LIMIT, "sample limit exceeded");
         metric_inc(scrape_metrics()->sample_limit);

@@ -411,6 +411,21 @@ static void test_histograms_and_exemplars(void **state)
     finish(&x);
 }
 
+static void test_bucket_limit(void **state)
+{
+    World x;
+    start(&x, ONE_JOB("  convert_classic_histograms_to_nhcb: true\n  native_histogram_bucket_limit: 2\n"));
+    fake_page(&x.w, "h:1",
+              "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2\"} 2\nh_bucket{le=\"+Inf\"} "
+              "3\nh_sum 4\nh_count 3\n");
+    fake_run(&x.w, 15000, 100);
+    assert_string_equal(status_of(&x, "j").last_error, "histogram bucket limit exceeded");
+    reload(&x, ONE_JOB("  convert_classic_histograms_to_nhcb: true\n  native_histogram_bucket_limit: 3\n"));
+    fake_run(&x.w, 15000, 100);
+    assert_int_equal(fake_count(&x.w, "h{instance=\"h:1\", job=\"j\"}", NULL), 1);
+    finish(&x);
+}
+
 static void test_targets_json(void **state)
 {
     World x;
@@ -486,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_sink_refuses),
         cmocka_unit_test(test_spread_and_limit),
         cmocka_unit_test(test_histograms_and_exemplars),
+        cmocka_unit_test(test_bucket_limit),
         cmocka_unit_test(test_targets_json),
         cmocka_unit_test(test_wall_clock_jumps),
     };
