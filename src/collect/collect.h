@@ -22,6 +22,9 @@
  * series of a target that is gone for two intervals. A target that comes back meanwhile (also under another URL, with the same
  * labels) takes the cache over, so that no marker is written for what goes on.
  *
+ * The pool should be the collector's own (writes into the sink block) with a queue for as many jobs as there may be targets:
+ * a scrape that finds it full is not stored, and says so.
+ *
  * Threads: collector_new/apply/free from any thread but the loop's own callbacks (they post and wait; the loop must run in
  * another thread), or on the loop's thread. Routes run on pool threads.
  */

@@ -81,6 +81,19 @@ static SdItem *file_read(Vfs *v, Str path, Why *why)
     return item;
 }
 
+static void publish_mtime(Str path, i64 mtime_ns)
+{
+    Buf labels;
+    buf_init(&labels, 8192);
+    buf_c(&labels, "filename=");
+    go_quote(&labels, path);
+    metric_set(metric_gauge("prometheus_sd_file_mtime_seconds",
+                            "Timestamp (mtime) of files read by FileSD. Timestamp is set at read time.",
+                            buf_cstr(&labels)),
+               (f64)mtime_ns / 1e9);
+    buf_done(&labels);
+}
+
 void file_sd_work(SdJob *job)
 {
     const FileSd *config = job->config;
@@ -113,6 +126,7 @@ void file_sd_work(SdJob *job)
                     sd_item_new(path); /* remembered, so that it is not read (and logged) until it changes */
             item = old;
         }
+        publish_mtime(path, st.mtime_ns);
         item->mtime_ns = st.mtime_ns;
         item->bytes = st.bytes;
         vec_push(&job->after, item);
