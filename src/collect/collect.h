@@ -25,8 +25,8 @@
  * The pool should be the collector's own (writes into the sink block) with a queue for as many jobs as there may be targets:
  * a scrape that finds it full is not stored, and says so.
  *
- * Threads: collector_new/apply/free from any thread but the loop's own callbacks (they post and wait; the loop must run in
- * another thread), or on the loop's thread. Routes run on pool threads.
+ * Threads: collector_new, _apply and _free before the loop runs, on its thread, or from any other thread once it does (they post
+ * and wait); not while the loop's thread is just starting. Routes run on pool threads.
  */
 #pragma once
 #include "base/base.h"

@@ -108,8 +108,8 @@ static void test_live(void **state)
     char address[64];
     snprintf(address, sizeof address, "%.*s", STR_FMT(http_server_address(server)));
     PromConfig *cfg = config_of(str_c(address), "");
+    collector_apply(c, cfg); /* before the loop runs, or once it does: not while its thread is starting */
     assert_ok(thread_start(&thread, "loop", loop_thread, loop), &why);
-    collector_apply(c, cfg);
     wait_more(&sink, &sink.up, 3);
     wait_more(&sink, &sink.down, 3);
     wait_more(&sink, &sink.big, 4000);
