@@ -11,15 +11,15 @@ build/build.ninja:
 
 build-san/build.ninja:
 	@scripts/setup.sh --check || scripts/setup.sh
-	@CC=clang-19 CXX=clang++-19 meson setup build-san --buildtype=debug -Doptimization=1 \
+	@CC=clang-19 CXX=clang++-19 CC_LD=lld CXX_LD=lld meson setup build-san --buildtype=debug -Doptimization=1 \
 	    -Db_sanitize=address,undefined -Db_lundef=false -Dtests=true >/dev/null
 
 build-tsan/build.ninja:
-	@CC=clang-19 CXX=clang++-19 meson setup build-tsan --buildtype=debug -Doptimization=1 \
+	@CC=clang-19 CXX=clang++-19 CC_LD=lld CXX_LD=lld meson setup build-tsan --buildtype=debug -Doptimization=1 \
 	    -Db_sanitize=thread -Db_lundef=false -Dtests=true >/dev/null
 
 build-fuzz/build.ninja:
-	@CC=clang-19 CXX=clang++-19 meson setup build-fuzz --buildtype=debug -Doptimization=1 \
+	@CC=clang-19 CXX=clang++-19 CC_LD=lld CXX_LD=lld meson setup build-fuzz --buildtype=debug -Doptimization=1 \
 	    -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true >/dev/null
 
 run: all ## start everything on this machine and open http://127.0.0.1:9090

@@ -18,6 +18,37 @@ static void *work_main(void *arg)
     return NULL;
 }
 
+typedef struct Started {
+    Mutex lock;
+    Cond cond;
+    bool yes;
+} Started;
+
+static void started(void *arg)
+{
+    Started *s = arg;
+    mutex_lock(&s->lock);
+    s->yes = true;
+    cond_signal(&s->cond);
+    mutex_unlock(&s->lock);
+}
+
+/* The work loop turns when this returns: what posts to it and waits can be called. */
+static void start_work(App *a)
+{
+    Started s = {0};
+    mutex_init(&s.lock, RANK_QUEUE);
+    cond_init(&s.cond);
+    loop_post(a->work, started, &s);
+    check(thread_start(&a->work_thread, "work", work_main, a->work) == OK);
+    mutex_lock(&s.lock);
+    while (!s.yes)
+        cond_wait(&s.cond, &s.lock);
+    mutex_unlock(&s.lock);
+    cond_done(&s.cond);
+    mutex_done(&s.lock);
+}
+
 /* ---- what the API asks about the process ---- */
 
 static bool hook_is_ready(void *arg)
@@ -404,7 +435,7 @@ Err app_open(App *a, Why *why)
         TRY(listen_on(a, "ui", a->o.ui_address, why));
     name_ourselves(a);
     TRY(open_parts(a, why));
-    check(thread_start(&a->work_thread, "work", work_main, a->work) == OK);
+    start_work(a);
     for (u32 i = 0; i < a->listeners_len; i++)
         mount(a, a->listeners[i].server);
     return OK;

@@ -1,38 +1,68 @@
-/* Where alerts go. Routing arrives with the alert floor; until then they are on the Alerts page and in the API, and the log says so. */
+/* Where alerts go: the built-in router (alertmanager.yml, or DISCORD_WEBHOOK_URL alone) and the Alertmanagers that
+ * prometheus.yml names. */
+#include "alert/alert.h"
 #include "cmd/app.h"
 
-static void keep(AlertSink *s, const AlertNotice *alerts, u32 n)
-{
-    (void)s;
-    for (u32 i = 0; i < n; i++)
-        LOG_WARN("alerts", "Alert, and nobody to tell: routing is not built in",
-                 LF_STR("alertname", labels_get(alerts[i].labels, S("alertname"))));
-}
-
-static AlertSink nobody = {keep};
+typedef struct AppAlerts {
+    Alerter *alerter;
+    AlertConfig *next; /* checked, not applied yet */
+    bool has_router;
+} AppAlerts;
 
 Err app_alerts_open(App *a, Why *why)
 {
-    (void)a, (void)why;
+    AppAlerts *x = a->alerts = mem_new(AppAlerts);
+    Buf dir;
+    buf_init(&dir, 4096);
+    buf_printf(&dir, "%s/alerts", a->o.storage_path);
+    AlerterEnv env = {.loop = a->work,
+                      .clock = a->clock,
+                      .pool = a->rule_pool,
+                      .client = a->client,
+                      .vfs = vfs_os(),
+                      .dir = buf_cstr(&dir)};
+    Err e = alerter_open(&x->alerter, &env, why);
+    buf_done(&dir);
+    TRY(e);
     return OK;
 }
 
 AlertSink *app_alerts_sink(App *a)
 {
-    (void)a;
-    return &nobody;
+    return alerter_sink(a->alerts->alerter);
 }
 
 Err app_alerts_check(App *a, Why *why)
 {
-    return a->o.alertmanager_config_file[0]
-               ? why_set(why, E_UNSUPPORTED, "--alertmanager.config.file: routing is not built in")
-               : OK;
+    AppAlerts *x = a->alerts;
+    alert_config_unref(x->next);
+    x->next = NULL;
+    Str url = dotenv_get("DISCORD_WEBHOOK_URL");
+    if (a->o.alertmanager_config_file[0])
+        x->next = alert_config_load(vfs_os(), a->o.alertmanager_config_file);
+    else if (url.len)
+        x->next = alert_config_discord((Secret){url});
+    return x->next ? alert_config_verdict(x->next, why) : OK;
 }
 
 void app_alerts_apply(App *a, PromConfig *config)
 {
-    (void)a, (void)config;
+    AppAlerts *x = a->alerts;
+    if (x->next) {
+        AlertGlobals g = {.external_url = a->external_url,
+                          .external_labels = config->external_labels,
+                          .relabel = config->alert_relabel};
+        alerter_apply(x->alerter, x->next, &g);
+        x->has_router = true;
+        alert_config_unref(x->next);
+        x->next = NULL;
+    } else if (x->has_router) {
+        LOG_WARN("alerts", "No alertmanager.yml and no DISCORD_WEBHOOK_URL any more; the router keeps its "
+                           "configuration until a restart");
+    } else {
+        LOG_INFO("alerts",
+                 "Alerts go nowhere yet: set DISCORD_WEBHOOK_URL in .env, or --alertmanager.config.file");
+    }
 }
 
 void app_alerts_routes(App *a, HttpServer *s)
@@ -42,5 +72,10 @@ void app_alerts_routes(App *a, HttpServer *s)
 
 void app_alerts_close(App *a)
 {
-    (void)a;
+    AppAlerts *x = a->alerts;
+    if (x->alerter)
+        alerter_close(x->alerter);
+    alert_config_unref(x->next);
+    mem_free(x);
+    a->alerts = NULL;
 }

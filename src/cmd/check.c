@@ -1,11 +1,29 @@
 /* pharos check: configuration and rule files, in promtool's words. */
 #include <stdio.h>
 
+#include "alert/alert.h"
 #include "cmd/cmd.h"
 #include "collect/collect.h"
 #include "rules/rules.h"
 
-enum { OUT_BYTES_MAX = 16 << 20 };
+enum { OUT_BYTES_MAX = 16 << 20, FILE_BYTES_MAX = 16 << 20 };
+
+/* By what is in it: a route or receivers at the top make it Alertmanager's. */
+static bool is_alertmanager_file(const char *path)
+{
+    Buf text;
+    buf_init(&text, FILE_BYTES_MAX);
+    Conf *c = conf_new(path);
+    bool is = false;
+    if (vfs_read_file(vfs_os(), path, FILE_BYTES_MAX, &text, NULL) == OK && conf_parse(c, buf_view(&text))) {
+        const ConfNode *root = conf_root(c);
+        for (u32 i = 0; root && root->kind == CONF_MAP && i < root->len; i++)
+            is |= str_eq(root->keys[i].text, S("route")) || str_eq(root->keys[i].text, S("receivers"));
+    }
+    conf_free(c);
+    buf_done(&text);
+    return is;
+}
 
 static Err check_rules(const Str *files, u32 n, bool lint, Buf *out)
 {
@@ -36,6 +54,22 @@ static bool check_prometheus(const char *path, Buf *out)
         rule_set_unref(rules);
     }
     prom_config_unref(c);
+    return ok;
+}
+
+static bool check_alertmanager(const char *path, Buf *out)
+{
+    AlertConfig *c = alert_config_load(vfs_os(), path);
+    Why why = {0};
+    bool ok = alert_config_verdict(c, &why) == OK;
+    alert_config_print_issues(c, out);
+    u32 receivers;
+    alert_config_receivers(c, &receivers);
+    if (ok)
+        buf_printf(out, " SUCCESS: %s: %u receivers\n\n", path, receivers);
+    else
+        buf_printf(out, "  FAILED: %s\n\n", path);
+    alert_config_unref(c);
     return ok;
 }
 
@@ -74,7 +108,8 @@ static int run(int argc, char **argv)
     }
     for (int i = 1; config && i < words; i++) {
         buf_printf(&out, "Checking %s\n", argv[i]);
-        ok &= check_prometheus(argv[i], &out);
+        ok &= is_alertmanager_file(argv[i]) ? check_alertmanager(argv[i], &out)
+                                            : check_prometheus(argv[i], &out);
     }
     fwrite(out.at ? out.at : "", 1, out.len, ok ? stdout : stderr);
     buf_done(&out);
@@ -84,7 +119,7 @@ static int run(int argc, char **argv)
 const Command cmd_check = {
     .name = "check",
     .summary = "check configuration and rule files",
-    .help = "pharos check config FILE...     prometheus.yml\n"
+    .help = "pharos check config FILE...     prometheus.yml or alertmanager.yml (told apart by content)\n"
             "pharos check rules FILE...      rule files, as promtool does, with its lint\n\n"
             "Every error comes with file, line, column, field, what was expected and the nearest valid name; "
             "several at once.\n\n"

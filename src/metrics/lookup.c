@@ -280,7 +280,7 @@ void snapshot_take(MetricsEngine *e, Str tenant, Snapshot *ret)
 {
     *ret = (Snapshot){.e = e};
     mutex_lock(&e->lock);
-    Tenant *t = strmap_find(&e->tenants_by_name, tenant);
+    Tenant *t = strmap_find(&e->tenants_by_name, tenant.len ? tenant : S(DEFAULT_TENANT));
     if (t) {
         ret->t = t;
         ret->version = version_ref(e->version);
