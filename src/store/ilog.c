@@ -4,12 +4,13 @@
 
 enum { QUEUE_BYTES = 16 << 20, IDLE_BUF_BYTES = 1 << 20 };
 
-static Metric *m_failed, *m_syncs, *m_cut, *m_sync_seconds;
+static Metric *m_failed, *m_syncs, *m_cut, *m_sync_seconds, *m_corrupt;
 
 static void register_metrics(void)
 {
     m_failed = metric_counter("prometheus_tsdb_wal_writes_failed_total",
                               "Total number of WAL writes that failed.", "");
+    m_corrupt = metric_counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.", "");
     m_syncs = metric_counter("pharos_log_syncs_total", "Syncs of the ingest log.", "");
     m_cut = metric_counter("pharos_log_cut_bytes_total",
                            "Bytes of torn tails removed when the log was opened.", "");
@@ -545,8 +546,8 @@ Err ilog_open(ILog **ret, const ILogConfig *c, Why *why)
     cond_init(&l->copied);
 
     Err e = vfs_mkdirs(c->vfs, l->dir, why);
-    if (e == OK)
-        e = ilog_segments_load(l, why);
+    if (e == OK && (e = ilog_segments_load(l, why)) == E_CORRUPT)
+        metric_inc(m_corrupt);
     if (e == OK && (e = ilog_ballast_make(l, why)) == E_NOSPACE) {
         set_err(l, E_NOSPACE, why); /* opens, so that what is there can be read and trimmed */
         l->probed_ns = clock_mono_ns(c->clock);

@@ -1,8 +1,9 @@
 /* store: what must survive. The ingest log (ilog), the bucket of immutable objects, the manifest, the durable outbox, and
  * checks of all of them. Signals (metrics, logs, traces) put their engines on top; this floor knows only bytes.
  *
- * Rules (docs/formats/ has every byte): a record carries length, type, sequence, epoch and CRC32C; a torn tail is cut only
- * if no valid record follows it, otherwise it is corruption and said so. Parts are immutable; publishing is write, sync,
+ * Rules (docs/formats/ has every byte): a record carries length, type, number, salt, CRC32C, and what was known durable when it
+ * was written; a torn tail is cut only if no later record proves that it had been on disk, otherwise it is corruption and said
+ * so. Parts are immutable; publishing is write, sync,
  * rename, sync the directory; the manifest is the single commit point. A failed sync stops the writer for ever: what the
  * kernel did with the pages is unknown. After E_NOSPACE the log refuses (E_NOSPACE) until space is back, and resumes by itself.
  */
@@ -45,15 +46,16 @@ typedef void (*ILogDone)(void *arg, Err e, LogPos at, bool duplicate);
 
 Err ilog_open(ILog **ret, const ILogConfig *c, Why *why);
 /* Asynchronous group commit: done runs on the committer's thread, exactly once, in order of position; it must not block or
- * call the log. OK only when durable as configured. E_NOSPACE/E_BUSY/E_UNAVAILABLE: not stored. E_UNKNOWN: may be stored, resend with the same producer_seq.
+ * call the log. OK only when durable as configured. E_NOSPACE, E_BUSY, E_LIMIT (lanes), E_IO: not stored. E_UNKNOWN: may be
+ * stored, resend with the same producer_seq.
  * want_sync false: the record is written with the batch but nobody waits for its sync (done after the write); it is synced
  * with the next batch that is, within a second at the latest. Same (producer, producer_seq) in one lane: stored once, done
  * tells where (duplicate). */
 void ilog_append(ILog *l, const LogRecord *r, bool want_sync, ILogDone done, void *arg);
-Err ilog_append_wait(ILog *l, const LogRecord *r, LogPos *ret,
-                     Why *why); /* blocking, synced; waits while the queue is full */
-Err ilog_sync(ILog *l,
-              Why *why); /* waits until all that was appended before is on disk, DURABLE_PROCESS or not */
+/* Blocking, synced; waits while the queue is full. */
+Err ilog_append_wait(ILog *l, const LogRecord *r, LogPos *ret, Why *why);
+/* Waits until all that was appended before is on disk, also with DURABLE_PROCESS. */
+Err ilog_sync(ILog *l, Why *why);
 Err ilog_tail(ILog *l, u32 lane, LogPos *ret_next);
 /* Calls fn for each record of the lane from `from` (seq 0: the oldest) to the tail as it is now. fn returning an error stops.
  * E_GAP names missing positions (trimmed, past the tail, of another epoch), E_CORRUPT the place. Bytes are valid during fn. */
@@ -79,11 +81,11 @@ typedef bool (*BucketListFn)(void *arg, Str key, const ObjMeta *m); /* in key or
 /* A source for bucket_put: fills at with up to cap bytes; 0 = end. */
 typedef Err (*BodyFn)(void *arg, u8 *at, size_t cap, size_t *ret_n, Why *why);
 Err bucket_open_dir(Bucket **ret, Vfs *vfs, const char *dir, Why *why);
-Err bucket_put(Bucket *b, Str key, BodyFn body, void *arg, ObjMeta *ret, Deadline d,
-               Why *why); /* all or nothing */
+/* All or nothing. */
+Err bucket_put(Bucket *b, Str key, BodyFn body, void *arg, ObjMeta *ret, Deadline d, Why *why);
 Err bucket_put_bytes(Bucket *b, Str key, Str bytes, Deadline d, Why *why);
-Err bucket_create(Bucket *b, Str key, Str bytes, Deadline d,
-                  Why *why); /* E_EXISTS = lost the race; E_UNKNOWN: may be there */
+/* E_EXISTS = lost the race; E_UNKNOWN: it may be there. */
+Err bucket_create(Bucket *b, Str key, Str bytes, Deadline d, Why *why);
 /* Ranged read, appended to out; short = E_CORRUPT; len UINT64_MAX = to the end. */
 Err bucket_get(Bucket *b, Str key, u64 off, u64 len, Buf *out, Deadline d, Why *why);
 Err bucket_head(Bucket *b, Str key, ObjMeta *ret, Deadline d, Why *why);
