@@ -161,6 +161,29 @@ static Err write_body(File *f, BodyFn body, void *arg, Deadline d, u64 *ret_byte
     return e;
 }
 
+/* A new file under .tmp, locked. Somebody who opens the bucket just now may take it for a left-over before it is locked:
+ * once it is locked and still has its name, it is ours. */
+static Err create_temp(Bucket *b, char tmp[PATH_MAX], File **ret, Why *why)
+{
+    Vfs *v = b->vfs;
+    for (u32 tries = 0;; tries++) {
+        mutex_lock(&b->m);
+        u64 turn = ++b->temps;
+        mutex_unlock(&b->m);
+        snprintf(tmp, PATH_MAX, "%s/.tmp/%016llx-%llu", b->dir, (unsigned long long)random_u64(),
+                 (unsigned long long)turn);
+        TRY(v->open(v, tmp, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, ret, why));
+        VfsStat st;
+        Err e = v->lock(*ret, why);
+        if (e == OK && (e = v->stat(v, tmp, &st, why)) == OK)
+            return OK;
+        v->close(*ret);
+        v->unlink(v, tmp, NULL);
+        if ((e != E_BUSY && e != E_NOT_FOUND) || tries >= 100)
+            return e;
+    }
+}
+
 /* body, or the bytes when body is NULL. */
 static Err put(Bucket *b, Str key, BodyFn body, void *arg, Str bytes, ObjMeta *ret, Deadline d, Why *why)
 {
@@ -169,17 +192,10 @@ static Err put(Bucket *b, Str key, BodyFn body, void *arg, Str bytes, ObjMeta *r
     TRY(path_of(b, key, path, d, why));
     TRY(exists(b, path, key, why));
     TRY(make_dirs(b, path, why));
-    mutex_lock(&b->m);
-    u64 turn = ++b->temps;
-    mutex_unlock(&b->m);
-    snprintf(tmp, sizeof tmp, "%s/.tmp/%016llx-%llu", b->dir, (unsigned long long)random_u64(),
-             (unsigned long long)turn);
     File *f;
-    TRY(v->open(v, tmp, VFS_WRITE | VFS_CREATE | VFS_EXCLUSIVE, &f, why));
+    TRY(create_temp(b, tmp, &f, why));
     u64 n = bytes.len;
-    Err e = v->lock(f, why);
-    if (e == OK)
-        e = body ? write_body(f, body, arg, d, &n, why) : v->pwrite(f, 0, bytes.at, bytes.len, why);
+    Err e = body ? write_body(f, body, arg, d, &n, why) : v->pwrite(f, 0, bytes.at, bytes.len, why);
     if (e == OK)
         e = v->sync(f, why);
     if (e == OK) {
