@@ -334,10 +334,11 @@ static Err read_at(File *f, const Segment *g, Hint *at, u64 seq, Buf *out, Why *
             continue;
         }
         size_t len = out->len;
-        if (!buf_reserve(out, h.len))
+        if (h.len && !buf_reserve(out, h.len))
             return why_set(why, E_TOO_LARGE, "a batch of %u bytes does not fit into the buffer given", h.len);
-        TRY(vfs_read_exact(f, body, out->at + len, h.len, why));
-        if (crc32c(0, out->at + len, h.len) != h.body_crc)
+        if (h.len)
+            TRY(vfs_read_exact(f, body, out->at + len, h.len, why));
+        if (h.len && crc32c(0, out->at + len, h.len) != h.body_crc)
             return why_set(why, E_CORRUPT, "byte %llu: checksum of record %llu is wrong",
                            (unsigned long long)at->off, (unsigned long long)seq);
         out->len = len + h.len;
