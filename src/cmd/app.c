@@ -596,6 +596,11 @@ int app_run(App *a)
     for (u32 i = 0; i < a->listeners_len; i++)
         http_server_start(a->listeners[i].server);
     a->ready = true;
+    metric_set(metric_gauge("prometheus_build_info",
+                            "A metric with a constant '1' value labeled by version: the Prometheus whose API "
+                            "this is, and ours.",
+                            "version=\"" PROMETHEUS_COMPATIBLE "\",pharos_version=\"" PHAROS_VERSION "\""),
+               1);
     metric_set(
         metric_gauge(
             "prometheus_ready",

@@ -56,6 +56,9 @@ static int run(int argc, char **argv)
     snprintf(path, sizeof path, "%s/metrics", dir);
     if (exists(path))
         e = metrics_fsck(vfs_os(), path, &report, &why);
+    snprintf(path, sizeof path, "%s/rules", dir);
+    if (e == OK && exists(path))
+        e = fsck_ilog(vfs_os(), path, &report, &why);
     snprintf(path, sizeof path, "%s/alerts", dir);
     if (e == OK && exists(path))
         e = fsck_outbox(vfs_os(), path, &report, &why);

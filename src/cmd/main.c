@@ -14,6 +14,7 @@ static const struct {
 } not_yet[] = {
     {"alloy", "the collector that runs Grafana Alloy configurations"},
     {"cloud", "the receiving side alone: Mimir, Loki and Tempo"},
+    {"import", "bringing in what Prometheus stored"},
     {"amtool", "Alertmanager's command line"},
     {"test", "rule unit tests"},
     {"draw", "charts as pictures"},
