@@ -244,23 +244,49 @@ static Err listen_on(App *a, const char *name, const char *address, Why *why)
     return OK;
 }
 
-static Err read_web_config(App *a, Why *why)
+/* Reads --web.config.file; the result lives in *ret_conf. The server's own scrapes, configured by nobody, get a token
+ * of their own where credentials are needed. */
+static Err read_web_config(App *a, Conf **ret_conf, WebConfig *ret, Why *why)
 {
-    if (!a->o.web_config_file[0])
-        return OK;
     Buf text;
     buf_init(&text, 1 << 20);
     Err e = vfs_read_file(vfs_os(), a->o.web_config_file, 1 << 20, &text, why);
+    *ret_conf = conf_new(a->o.web_config_file);
     if (e == OK) {
-        a->web_conf = conf_new(a->o.web_config_file);
-        if (conf_parse(a->web_conf, buf_view(&text)))
-            web_config_read(a->web_conf, &a->web_config);
-        e = conf_finish(a->web_conf, why);
+        if (conf_parse(*ret_conf, buf_view(&text)))
+            web_config_read(*ret_conf, ret);
+        e = conf_finish(*ret_conf, why);
     }
     buf_done(&text);
-    if (e == OK)
-        a->credentials = credentials_new(&a->web_config);
+    if (e == OK && ret->users_len + ret->tokens_len) {
+        struct WebToken *tokens = arena_array(conf_arena(*ret_conf), struct WebToken, ret->tokens_len + 1);
+        for (u32 i = 0; i < ret->tokens_len; i++)
+            tokens[i] = ret->tokens[i];
+        tokens[ret->tokens_len++] =
+            (struct WebToken){.token = {str_c(a->own_token)}, .name = S("self"), .role = ROLE_READ};
+        ret->tokens = tokens;
+    }
     return e;
+}
+
+static Err open_web_config(App *a, Why *why)
+{
+    u8 random[24];
+    random_bytes(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(a->own_token + 2 * i, 3, "%02x", random[i]);
+    if (!a->o.web_config_file[0])
+        return OK;
+    TRY(read_web_config(a, &a->web_conf, &a->web_config, why));
+    a->credentials = credentials_new(&a->web_config);
+    return OK;
+}
+
+/* Users and tokens follow the file; TLS files are watched by the listener; what else is in it needs a restart. */
+static Err reload_users(App *a, Conf **ret_conf, WebConfig *ret, Why *why)
+{
+    *ret_conf = NULL;
+    return a->credentials ? read_web_config(a, ret_conf, ret, why) : OK;
 }
 
 /* What others call us: the web listener's address, with localhost for the wildcard. */
@@ -426,7 +452,7 @@ Err app_open(App *a, Why *why)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     TRY(datadir_open(&a->data, vfs_os(), a->o.storage_path, why));
-    TRY(read_web_config(a, why));
+    TRY(open_web_config(a, why));
     a->account = account_new("the process (--memory.max)", NULL,
                              a->o.memory_max ? a->o.memory_max : memory_of_machine() / 2);
     start_threads(a);
@@ -449,15 +475,17 @@ static PromConfig *built_in_config(App *a)
     Buf yaml;
     buf_init(&yaml, 4096);
     buf_c(&yaml, "global:\n  scrape_interval: 15s\n  evaluation_interval: 15s\n");
-    if (a->o.self_scrape) {
-        Str prefix = str_c(a->o.route_prefix);
+    static const char *const jobs[][2] = {{"prometheus", "/metrics"}, {"node", "/metrics/host"}};
+    if (a->o.self_scrape)
+        buf_c(&yaml, "scrape_configs:\n");
+    for (size_t i = 0; a->o.self_scrape && i < COUNT_OF(jobs); i++) {
         buf_printf(&yaml,
-                   "scrape_configs:\n"
-                   "  - job_name: prometheus\n    metrics_path: %.*s/metrics\n    static_configs: [{targets: "
-                   "['%.*s']}]\n"
-                   "  - job_name: node\n    metrics_path: %.*s/metrics/host\n    static_configs: [{targets: "
-                   "['%.*s']}]\n",
-                   STR_FMT(prefix), STR_FMT(a->own_address), STR_FMT(prefix), STR_FMT(a->own_address));
+                   "  - job_name: %s\n    metrics_path: %s%s\n    static_configs: [{targets: ['%.*s']}]\n",
+                   jobs[i][0], a->o.route_prefix, jobs[i][1], STR_FMT(a->own_address));
+        if (a->web_config.tls_cert_file.len) /* the certificate names the host that others use */
+            buf_c(&yaml, "    scheme: https\n    tls_config: {insecure_skip_verify: true}\n");
+        if (a->credentials)
+            buf_printf(&yaml, "    authorization: {credentials: '%s'}\n", a->own_token);
     }
     PromConfig *c = prom_config_read_text(vfs_os(), "(built in)", buf_view(&yaml));
     buf_done(&yaml);
@@ -487,10 +515,12 @@ static void log_warnings(PromConfig *c)
         }
 }
 
-static Err load(App *a, Why *why)
+static Err load(App *a, bool first, Why *why)
 {
     PromConfig *c = a->o.config_file[0] ? prom_config_read(vfs_os(), a->o.config_file) : built_in_config(a);
     RuleSet *rules = NULL;
+    Conf *users_conf = NULL;
+    WebConfig users = {0};
     Err e = prom_config_verdict(c, why);
     if (e == OK) {
         rules = rule_set_load(vfs_os(), c->rule_files, c->rule_files_len,
@@ -499,17 +529,22 @@ static Err load(App *a, Why *why)
     }
     if (e == OK)
         e = app_alerts_check(a, why);
+    if (e == OK && !first)
+        e = reload_users(a, &users_conf, &users, why);
     if (e == OK)
         e = remote_write_apply(a->remote, c->destinations, c->destinations_len, c->external_labels, why);
+    if (e == OK && users_conf)
+        credentials_replace(a->credentials, &users);
+    if (users_conf)
+        conf_free(users_conf);
     if (e != OK) {
         rule_set_unref(rules);
         prom_config_unref(c);
         return e;
     }
     log_warnings(c);
-    if (c->retention_ms || c->retention_bytes)
-        metrics_set_retention(a->engine, c->retention_ms ? c->retention_ms : a->o.retention_ms,
-                              c->retention_bytes ? c->retention_bytes : a->o.retention_bytes);
+    metrics_set_retention(a->engine, c->retention_ms ? c->retention_ms : a->o.retention_ms,
+                          c->retention_bytes ? c->retention_bytes : a->o.retention_bytes);
     rules_apply(a->rules, rules,
                 &(RulesGlobals){.interval_ms = c->evaluation_interval_ms,
                                 .query_offset_ms = c->rule_query_offset_ms,
@@ -531,7 +566,7 @@ static Err load(App *a, Why *why)
 Err app_load(App *a, bool first, Why *why)
 {
     mutex_lock(&a->reload_lock);
-    Err e = load(a, why);
+    Err e = load(a, first, why);
     a->config_ok = e == OK;
     metric_set(reload_ok(), e == OK);
     if (e == OK) {

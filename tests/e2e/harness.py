@@ -2,7 +2,7 @@
 
 Only Python's standard library. Every server binds to 127.0.0.1 on a port the kernel picks.
 """
-import contextlib, http.client, json, os, shutil, signal, socket, struct, subprocess, sys, tempfile, threading, time, urllib.parse
+import atexit, contextlib, http.client, json, os, shutil, signal, socket, struct, subprocess, sys, tempfile, threading, time, urllib.parse
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 BINARY = os.environ.get('PHAROS', os.path.join(ROOT, 'build', 'pharos'))
@@ -151,6 +151,7 @@ class Server:
         args = [self.binary, *self.args, '--web.listen-address=127.0.0.1:0', '--ui.listen-address=127.0.0.1:0', '--alertmanager.listen-address=127.0.0.1:0',
                 f'--storage.path={os.path.join(self.directory, "data")}', f'--ready-file={ready}']
         self.log = open(self.log_path, 'ab')
+        atexit.register(self.end)
         self.process = subprocess.Popen(args, stdout=self.log, stderr=self.log, env={**os.environ, **(self.env or {})}, cwd=self.directory)
         if not wait:
             return self
@@ -169,6 +170,12 @@ class Server:
     def tail(self, lines=30):
         with open(self.log_path, errors='replace') as f:
             return ''.join(f.readlines()[-lines:])
+
+    def end(self):
+        """Whatever became of the script, no server outlives it."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)

@@ -5,7 +5,9 @@
 
 Err eval_memory(Why *why)
 {
-    return why_set(why, E_LIMIT, "query processing would use too much memory (limit of bytes per query)");
+    return why_set(
+        why, E_LIMIT,
+        "query processing would use too much memory (query.max-memory, or memory.max of the process)");
 }
 
 Err eval_check(Eval *e, Why *why)
@@ -25,7 +27,9 @@ Err eval_hold(Eval *e, u64 samples, Why *why)
     e->samples_peak = MAX(e->samples_peak, e->samples_now);
     if (e->samples_now > e->samples_max)
         return why_set(why, E_LIMIT,
-                       "query processing would load too many samples into memory in query execution");
+                       "query processing would load too many samples into memory in query execution "
+                       "(query.max-samples is %llu)",
+                       (unsigned long long)e->samples_max);
     return OK;
 }
 

@@ -161,7 +161,8 @@ static void test_samples_limit(void **state)
     config.samples_max = 1000;
     assert_int_equal(range("m", 0, 99000, 1000), E_LIMIT);
     assert_string_equal(why.text,
-                        "query processing would load too many samples into memory in query execution");
+                        "query processing would load too many samples into memory in query execution "
+                        "(query.max-samples is 1000)");
     /* What is folded as it comes does not count. */
     assert_ok(range("sum(m)", 0, 99000, 1000), &why);
     assert_true(result.series[0].n == 100 && result.series[0].v[0] == 199 * 200 / 2);
