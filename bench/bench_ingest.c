@@ -1,10 +1,11 @@
 /* The series engine under remote_write-shaped load: CPU per sample, bytes of memory per series, bytes on disk per sample, and how long
  * opening takes after being killed.
  *
- *     bench_ingest [series] [rounds] [hints]
+ *     bench_ingest [series] [rounds] [hints|plain] [log]
  *
  * Each round is one sample per series, 15 s apart on a virtual clock, in batches of 2,000 samples as a sender cuts them. With
- * "hints" the batches carry the handles a scraper would keep. The last line is for docs/reach.jsonl.
+ * "hints" the batches carry the handles a scraper would keep; with "log" only a full log (64 MB) flushes, the worst a kill can leave.
+ * The last line is for docs/reach.jsonl.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,34 @@ static void load_round(Load *l, SampleSink *sink, i64 t, bool use_hints)
     }
 }
 
+/* Reads every sample of the selected series once. */
+static void read_back(MetricsEngine *e, const char *what, Str name, Str value, i64 mint)
+{
+    Arena a;
+    arena_init(&a, NULL, (size_t)8 << 30);
+    PromSource *src = metrics_source(e);
+    Matcher m = {.name = name, .value = value, .op = MATCH_EQ};
+    SelectHints h = {.mint = mint, .maxt = INT64_MAX};
+    SeriesCursor *c;
+    Why why = {0};
+    f64 wall = wall_seconds(), cpu = cpu_seconds();
+    u64 series = 0, samples = 0;
+    static SeriesView v[256];
+    u32 n = 0;
+    if (src->select(src, S("bench"), (Matchers){&m, 1}, &h, &a, NULL, &c, &why) == OK) {
+        while (c->next(c, v, 256, &n, &why) == OK && n)
+            for (u32 i = 0; i < n; i++) {
+                series++;
+                samples += v[i].n;
+            }
+        c->close(c);
+    }
+    printf("select %s: %llu series, %llu samples, %.1f ms (%.1f ms of CPU)\n", what,
+           (unsigned long long)series, (unsigned long long)samples, (wall_seconds() - wall) * 1e3,
+           (cpu_seconds() - cpu) * 1e3);
+    arena_done(&a);
+}
+
 int main(int argc, char **argv)
 {
     u32 series = argc > 1 ? (u32)atoi(argv[1]) : 100000, rounds = argc > 2 ? (u32)atoi(argv[2]) : 60;
@@ -138,6 +167,8 @@ int main(int argc, char **argv)
     virtual_clock_init(&clock, now * 1000000);
     MetricsConfig c = {
         .clock = &clock.clock, .dir = dir, .out_of_order_ms = -1, .memtable_bytes_max = (u64)1 << 30};
+    if (argc > 4 && strcmp(argv[4], "log") == 0)
+        c.flush_interval_ms = 1000000000;
     MetricsEngine *e;
     Why why = {0};
     u64 rss_before = rss_anon_bytes();
@@ -175,7 +206,13 @@ int main(int argc, char **argv)
     }
     f64 ready = wall_seconds() - start;
     printf("ready after kill: %.3f s (%.3f s of CPU)\n", ready, cpu_seconds() - start_cpu);
+    read_back(e, "all, everything", S("job"), S("node-exporter"), INT64_MIN);
+    read_back(e, "all, newest", S("job"), S("node-exporter"), now - 15000);
+    read_back(e, "one metric", LABEL_NAME, S("node_some_longer_metric_7_total"), INT64_MIN);
+    read_back(e, "one target", S("instance"), S("10.0.0.7:9100"), INT64_MIN);
+    metrics_flush(e, &why);
     metrics_merge_all(e, &why);
+    read_back(e, "all, merged", S("job"), S("node-exporter"), INT64_MIN);
     metrics_stats(e, S("bench"), &s);
     printf("merged: %.3f B per sample on disk with catalogue\n",
            (f64)s.bytes_on_disk / ((f64)samples - (f64)s.samples_memtable));

@@ -26,8 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Catalogue c;
     u32 bad = 0;
     catalogue_init(&c, 3);
-    if (catalogue_decode(&c, (Str){(char *)copy, size}, &bad, NULL) == OK && c.series_len < 1u << 20 &&
-        c.pairs_len < 1u << 20) {
+    if (catalogue_decode(&c, (Str){(char *)copy, size}, (CatPoint){20000, 20000, 20000}, &bad, NULL) == OK &&
+        c.series_len < 1u << 20 && c.pairs_len < 1u << 20) {
         catalogue_pack(&c, true);
         static Label labels[LABELS_MAX];
         for (u32 sid = 1; sid <= c.series_len; sid++) {

@@ -412,14 +412,14 @@ bool catalogue_add_at(Catalogue *c, u32 sid, Labels l)
 
 void catalogue_reserve(Catalogue *c, CatPoint to)
 {
-    while (c->names_len < to.names) {
-        c->names_len++;
-        seg_grow(&c->names, c->names_len + 1);
+    if (c->names_len < to.names) {
+        seg_grow(&c->names, to.names + 1);
+        c->names_len = to.names;
     }
-    while (c->pairs_len < to.pairs) {
-        c->pairs_len++;
-        seg_grow(&c->pairs, c->pairs_len + 1);
-        seg_grow(&c->tails, c->pairs_len + 1);
+    if (c->pairs_len < to.pairs) {
+        seg_grow(&c->pairs, to.pairs + 1);
+        seg_grow(&c->tails, to.pairs + 1);
+        c->pairs_len = to.pairs;
     }
     if (c->series_len < to.series) {
         seg_grow(&c->series, to.series + 1);

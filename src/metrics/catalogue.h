@@ -151,9 +151,10 @@ size_t catalogue_bytes(Catalogue *c);
 
 /* Segments (catalogue_io.c). Encoding reads what [from, to) covers, without the lock but for growth. */
 void catalogue_encode(Catalogue *c, CatPoint from, CatPoint to, Buf *out);
-/* Adds what a segment holds; to be called in order on a catalogue nobody else uses, then catalogue_pack. Damaged sections are
- * skipped (their ids become holes), counted in ret_bad and named in why; E_CORRUPT only when nothing can be used. */
-Err catalogue_decode(Catalogue *c, Str bytes, u32 *ret_bad, Why *why);
+/* Adds what a segment holds, ids up to `to` as the manifest says; to be called in order on a catalogue nobody else uses, then
+ * catalogue_pack. Damaged sections are skipped (their ids become holes), counted in ret_bad and named in why; E_CORRUPT only when
+ * nothing can be used. */
+Err catalogue_decode(Catalogue *c, Str bytes, CatPoint to, u32 *ret_bad, Why *why);
 /* For catalogue_io.c: grow one table, with `lock` held for writing or on a catalogue nobody else knows; 0 or NULL = full. */
 u32 catalogue_name_add(Catalogue *c, Str name);
 u32 catalogue_pair_add(Catalogue *c, u32 name, Str value);

@@ -181,10 +181,13 @@ static bool series_decode(Catalogue *c, Reader *r, u32 first, u32 count)
     return true;
 }
 
-static bool section_decode(Catalogue *c, u8 kind, u32 count, Reader *r)
+static bool section_decode(Catalogue *c, u8 kind, u32 count, CatPoint to, Reader *r)
 {
     u64 first = rd_varint(r);
-    if (r->bad || first == 0 || first + count >= SEG_MAX || count > rd_left(r))
+    if (r->bad || first == 0 || count > rd_left(r))
+        return false;
+    u32 last = kind == SECTION_NAMES ? to.names : kind == SECTION_PAIRS ? to.pairs : to.series;
+    if (first > last || count > last - first + 1)
         return false;
     switch (kind) {
     case SECTION_NAMES:
@@ -198,7 +201,7 @@ static bool section_decode(Catalogue *c, u8 kind, u32 count, Reader *r)
     }
 }
 
-Err catalogue_decode(Catalogue *c, Str bytes, u32 *ret_bad, Why *why)
+Err catalogue_decode(Catalogue *c, Str bytes, CatPoint to, u32 *ret_bad, Why *why)
 {
     Reader r = reader_of(bytes.at, bytes.len);
     const u8 *magic = rd_bytes(&r, 8);
@@ -216,7 +219,7 @@ Err catalogue_decode(Catalogue *c, Str bytes, u32 *ret_bad, Why *why)
         }
         Reader section = reader_of(body, n);
         if (section_crc(head, body, n) != load_u32(head + 9) ||
-            !section_decode(c, head[0], load_u32(head + 5), &section)) {
+            !section_decode(c, head[0], load_u32(head + 5), to, &section)) {
             (*ret_bad)++;
             why_set(why, E_CORRUPT, "catalogue section at byte %zu is damaged", offset);
         }

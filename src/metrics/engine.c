@@ -78,7 +78,7 @@ static Err load_segments(MetricsEngine *e, TenantVersion *tv, Tenant *t, Why *wh
         Err err = bucket_map(e->bucket, str_c(key), &at, &n, &f, &own);
         if (err == OK) {
             catalogue_reserve_tables(&t->cat, s->to);
-            err = catalogue_decode(&t->cat, (Str){(const char *)at, n}, &bad, &own);
+            err = catalogue_decode(&t->cat, (Str){(const char *)at, n}, s->to, &bad, &own);
             bucket_unmap(e->bucket, f, at, n);
         }
         if (err != OK && err != E_NOT_FOUND && err != E_CORRUPT)

@@ -50,7 +50,7 @@ static Err check_segments(Fsck *f, const TenantVersion *tv, Why *why)
         buf_init(&b, (size_t)1 << 36);
         err = bucket_get(f->bucket, str_c(key), 0, UINT64_MAX, &b, deadline_none(), &own);
         if (err == OK)
-            err = catalogue_decode(&cat, buf_view(&b), &bad, &own);
+            err = catalogue_decode(&cat, buf_view(&b), tv->segments.at[i].to, &bad, &own);
         catalogue_reserve(&cat, tv->segments.at[i].to);
         f->r->checked_files++;
         f->r->checked_bytes += b.len;

@@ -224,7 +224,7 @@ static void test_golden(void **state)
     catalogue_init(&d, 5);
     u32 bad = 0;
     Why why = {0};
-    assert_ok(catalogue_decode(&d, buf_view(&b), &bad, &why), &why);
+    assert_ok(catalogue_decode(&d, buf_view(&b), catalogue_point(&c), &bad, &why), &why);
     assert_int_equal(bad, 0);
     catalogue_pack(&d, true);
     assert_int_equal(d.series_known, 100);
