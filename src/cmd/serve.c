@@ -12,6 +12,7 @@ static const struct {
     {"promql-extended-range-selectors", PROMQL_EXTENDED_RANGE_SELECTORS},
     {"promql-binop-fill-modifiers", PROMQL_BINOP_FILL},
     {"promql-delayed-name-removal", PROMQL_DELAYED_NAME_REMOVAL},
+    {"use-start-timestamps", PROMQL_USE_START_TIMESTAMPS},
 };
 
 static void read_features(App *a)

@@ -347,6 +347,8 @@ static bool parts_match(const Parts *p, Str s)
 static Str find_prefix(Regex *r, Str pattern)
 {
     int depth = 0;
+    /* Parentheses inside classes and quotes are no groups: where there are any, each bar counts as one of the whole. */
+    bool is_doubtful = str_find_char(pattern, '[') != SIZE_MAX || str_find(pattern, S("\\Q")) != SIZE_MAX;
     for (size_t i = 0; i < pattern.len; i++) {
         char c = pattern.at[i];
         if (c == '\\')
@@ -355,7 +357,7 @@ static Str find_prefix(Regex *r, Str pattern)
             depth++;
         else if (c == ')')
             depth--;
-        else if (c == '|' && depth == 0)
+        else if (c == '|' && (depth == 0 || is_doubtful))
             return S("");
     }
     Buf lit;

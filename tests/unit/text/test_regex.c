@@ -100,6 +100,7 @@ static void test_literals_and_prefix(void **state)
         u32 n;
         const char *last;
     } rows[] = {
+        {"y[)]z+|", "", 0, ""},   {"y[)][(]x*;|q", "", 0, ""}, /* brackets in classes are no groups */
         {"abc", "abc", 1, "abc"}, {"a|b|c", "", 3, "c"},
         {"(a|b)x", "", 2, "bx"},  {"a|a", "a", 1, "a"},
         {"foo.*", "foo", 0, ""},  {"foo*", "fo", 0, ""},
