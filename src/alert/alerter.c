@@ -440,21 +440,11 @@ void alerter_apply(Alerter *a, AlertConfig *c, const AlertGlobals *g)
     alerter_tick_soon(a);
 }
 
-typedef struct StopTimer {
-    Alerter *a;
-    Mutex lock;
-    Cond cond;
-    bool done;
-} StopTimer;
-
+/* Posts run in order: a tick posted before has run when this one has. */
 static void stop_timer(void *arg)
 {
-    StopTimer *s = arg;
-    timer_stop(s->a->env.loop, &s->a->timer);
-    mutex_lock(&s->lock);
-    s->done = true;
-    cond_signal(&s->cond);
-    mutex_unlock(&s->lock);
+    Alerter *a = arg;
+    timer_stop(a->env.loop, &a->timer);
 }
 
 void alerter_close(Alerter *a)
@@ -469,16 +459,7 @@ void alerter_close(Alerter *a)
         if (posted) /* the mailbox still names us */
             loop_run_once(a->env.loop, 0);
     } else {
-        StopTimer s = {.a = a}; /* posts run in order: a tick posted before has run when this one has */
-        mutex_init(&s.lock, RANK_LEAF);
-        cond_init(&s.cond);
-        loop_post(a->env.loop, stop_timer, &s);
-        mutex_lock(&s.lock);
-        while (!s.done)
-            cond_wait(&s.cond, &s.lock);
-        mutex_unlock(&s.lock);
-        cond_done(&s.cond);
-        mutex_done(&s.lock);
+        loop_call(a->env.loop, stop_timer, a);
     }
     for (size_t i = 0; i < a->integrations.len; i++)
         integration_free(a->integrations.at[i]);

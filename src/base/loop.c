@@ -319,6 +319,43 @@ bool loop_is_here(Loop *l)
     return !l->has_thread || pthread_equal(l->thread, pthread_self());
 }
 
+/* ---- calls from other threads ---- */
+typedef struct LoopCall {
+    void (*fn)(void *arg);
+    void *arg;
+    Mutex lock;
+    Cond cond;
+    bool done;
+} LoopCall;
+
+static void loop_call_run(void *arg)
+{
+    LoopCall *c = arg;
+    c->fn(c->arg);
+    mutex_lock(&c->lock);
+    c->done = true;
+    cond_signal(&c->cond);
+    mutex_unlock(&c->lock);
+}
+
+void loop_call(Loop *l, void (*fn)(void *arg), void *arg)
+{
+    if (loop_is_here(l)) {
+        fn(arg);
+        return;
+    }
+    LoopCall c = {.fn = fn, .arg = arg};
+    mutex_init(&c.lock, RANK_LEAF);
+    cond_init(&c.cond);
+    loop_post(l, loop_call_run, &c);
+    mutex_lock(&c.lock);
+    while (!c.done)
+        cond_wait(&c.cond, &c.lock);
+    mutex_unlock(&c.lock);
+    cond_done(&c.cond);
+    mutex_done(&c.lock);
+}
+
 /* ---- readiness ---- */
 
 static int to_uv_events(int events)

@@ -15,6 +15,8 @@ void loop_run_once(Loop *l, i64 max_wait_ms); /* for tests and drains */
 void loop_stop(Loop *l);                      /* from any thread, also from a signal handler */
 /* Runs fn(arg) on the loop's thread soon. From any thread. Never fails (the mailbox is bounded by its senders). */
 void loop_post(Loop *l, void (*fn)(void *arg), void *arg);
+/* The same, and waits until it has run; called directly when the caller is on the loop's thread (or it does not run yet). */
+void loop_call(Loop *l, void (*fn)(void *arg), void *arg);
 void loop_wake(Loop *l); /* from any thread: look at the clock again (a virtual clock was moved) */
 Clock *loop_clock(Loop *l);
 bool loop_is_here(Loop *l); /* is the caller on this loop's thread? */

@@ -3,43 +3,6 @@
 
 #include <stdlib.h>
 
-/* ---- running something on the loop and waiting for it ---- */
-typedef struct OnLoop {
-    void (*fn)(void *arg);
-    void *arg;
-    Mutex lock;
-    Cond cond;
-    bool done;
-} OnLoop;
-
-static void on_loop_run(void *arg)
-{
-    OnLoop *o = arg;
-    o->fn(o->arg);
-    mutex_lock(&o->lock);
-    o->done = true;
-    cond_signal(&o->cond);
-    mutex_unlock(&o->lock);
-}
-
-static void on_loop(Loop *l, void (*fn)(void *arg), void *arg)
-{
-    if (loop_is_here(l)) {
-        fn(arg);
-        return;
-    }
-    OnLoop o = {.fn = fn, .arg = arg};
-    mutex_init(&o.lock, RANK_LEAF);
-    cond_init(&o.cond);
-    loop_post(l, on_loop_run, &o);
-    mutex_lock(&o.lock);
-    while (!o.done)
-        cond_wait(&o.cond, &o.lock);
-    mutex_unlock(&o.lock);
-    cond_done(&o.cond);
-    mutex_done(&o.lock);
-}
-
 /* ---- ticks ---- */
 static i64 floor_to(i64 t, i64 step)
 {
@@ -369,7 +332,7 @@ static void start_timers(void *arg)
 /* Timers off, evaluations under way called back and waited for. */
 static void halt_groups(Groups *gs)
 {
-    on_loop(gs->r->env.loop, stop_timers, gs);
+    loop_call(gs->r->env.loop, stop_timers, gs);
     mutex_lock(&gs->r->lock);
     for (size_t i = 0; i < gs->v.len; i++) {
         gs->v.at[i]->is_stopped = true;
@@ -470,7 +433,7 @@ void rules_apply(Rules *r, RuleSet *set, const RulesGlobals *globals)
     mutex_unlock(&r->lock);
     for (size_t i = 0; i < gone.v.len; i++)
         group_free(gone.v.at[i]);
-    on_loop(r->env.loop, start_timers, &fresh);
+    loop_call(r->env.loop, start_timers, &fresh);
     vec_done(&old.v);
     vec_done(&fresh.v);
     vec_done(&gone.v);
