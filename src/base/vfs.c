@@ -234,10 +234,9 @@ static Err os_free_bytes(Vfs *v, const char *path, u64 *ret_free, u64 *ret_total
 
 Vfs *vfs_os(void)
 {
-    static Vfs os = {os_open,  os_close, os_pread,    os_pwrite, os_sync,   os_truncate,
-                     os_size,  os_lock,  os_map,      os_unmap,  os_rename, os_unlink,
-                     os_rmdir, os_mkdir, os_sync_dir, os_list,   os_stat,   os_free_bytes,
-                     os_rename_new};
+    static Vfs os = {os_open,     os_close, os_pread, os_pwrite,     os_sync,      os_truncate, os_size,
+                     os_lock,     os_map,   os_unmap, os_rename,     os_unlink,    os_rmdir,    os_mkdir,
+                     os_sync_dir, os_list,  os_stat,  os_free_bytes, os_rename_new};
     return &os;
 }
 

@@ -54,15 +54,16 @@ struct Vfs {
     Err (*list)(Vfs *v, const char *path, VfsListFn fn, void *arg, Why *why);
     Err (*stat)(Vfs *v, const char *path, VfsStat *ret, Why *why);
     Err (*free_bytes)(Vfs *v, const char *path, u64 *ret_free, u64 *ret_total, Why *why);
-    Err (*rename_new)(Vfs *v, const char *from, const char *to, Why *why); /* E_EXISTS when `to` is there: never replaces */
+    /* E_EXISTS when `to` is there: never replaces. */
+    Err (*rename_new)(Vfs *v, const char *from, const char *to, Why *why);
 };
 
 Vfs *vfs_os(void);
 
 /* Helpers over any Vfs. */
 Err vfs_mkdirs(Vfs *v, const char *path, Why *why); /* durable: each one's parent is synced */
-Err vfs_read_file(Vfs *v, const char *path, size_t max, Buf *out,
-                  Why *why); /* appends to out; E_TOO_LARGE past max */
+/* appends to out; E_TOO_LARGE past max */
+Err vfs_read_file(Vfs *v, const char *path, size_t max, Buf *out, Why *why);
 /* Atomic replace: path.tmp, write, sync, rename, sync directory. */
 Err vfs_write_file(Vfs *v, const char *path, Str bytes, Why *why);
 Err vfs_remove_tree(Vfs *v, const char *path, Why *why);

@@ -20,17 +20,17 @@ typedef struct MetricsEngine MetricsEngine;
 typedef struct MetricsConfig {
     Vfs *vfs;
     Clock *clock;
-    const char *dir;           /* inside the data directory: <data>/metrics */
+    const char *dir; /* inside the data directory: <data>/metrics */
     Durability durability;
-    i64 retention_ms;          /* 0 = 15 d */
-    u64 retention_bytes;       /* 0 = none */
-    i64 out_of_order_ms;       /* window; < 0 = retention */
-    u64 memtable_bytes_max;    /* 0 = 256 MiB: flush before */
-    u64 wal_bytes_max;         /* 0 = 64 MiB: flush before */
-    i64 flush_interval_ms;     /* 0 = 60 s */
-    u32 shards;                /* 0 = cores */
-    u64 series_max;            /* per tenant; 0 = none. Over it new series are rejected (limit), old ones go on */
-    u32 exemplars_max;         /* 0 = 100,000 */
+    i64 retention_ms;       /* 0 = 15 d */
+    u64 retention_bytes;    /* 0 = none */
+    i64 out_of_order_ms;    /* window; < 0 = retention */
+    u64 memtable_bytes_max; /* 0 = 256 MiB: flush before */
+    u64 wal_bytes_max;      /* 0 = 64 MiB: flush before */
+    i64 flush_interval_ms;  /* 0 = 60 s */
+    u32 shards;             /* 0 = cores */
+    u64 series_max;    /* per tenant; 0 = none. Over it new series are rejected (limit), old ones go on */
+    u32 exemplars_max; /* 0 = 100,000 */
     Account *account;
 } MetricsConfig;
 
@@ -41,29 +41,32 @@ void metrics_set_retention(MetricsEngine *e, i64 ms, u64 bytes);
 
 /* Deletes samples of matching series in [mint, maxt] (tombstones; space comes back at merges). */
 Err metrics_delete(MetricsEngine *e, Str tenant, Matchers m, i64 mint, i64 maxt, Why *why);
-Err metrics_flush(MetricsEngine *e, Why *why); /* memtable to parts now; blocks */
+Err metrics_flush(MetricsEngine *e, Why *why);     /* memtable to parts now; blocks */
 Err metrics_merge_all(MetricsEngine *e, Why *why); /* everything merged and retention applied now; blocks */
 
 typedef struct MetricsStats {
     u64 series_active, series_total, samples_memtable, parts, bytes_on_disk, chunks_like_pages;
-    i64 mint, maxt;            /* of stored samples; INT64_MAX/MIN when empty */
+    i64 mint, maxt; /* of stored samples; INT64_MAX/MIN when empty */
     u64 wal_bytes, bytes_written, samples_ingested;
-    u64 label_pairs;           /* of the tenant asked about */
-    bool read_only;            /* disk full */
+    u64 label_pairs; /* of the tenant asked about */
+    bool read_only;  /* disk full */
 } MetricsStats;
 void metrics_stats(MetricsEngine *e, Str tenant, MetricsStats *ret);
 /* Top n for status/tsdb: fn(kind, name, value); kinds: "seriesCountByMetricName", "labelValueCountByLabelName",
  * "memoryInBytesByLabelName", "seriesCountByLabelValuePair". */
-void metrics_top(MetricsEngine *e, Str tenant, u32 n, void (*fn)(void *arg, const char *kind, Str name, u64 value), void *arg);
+void metrics_top(MetricsEngine *e, Str tenant, u32 n,
+                 void (*fn)(void *arg, const char *kind, Str name, u64 value), void *arg);
 
 /* Exemplars of matching series in [mint, maxt], grouped by series. */
 typedef void (*ExemplarFn)(void *arg, Labels series, const Exemplar *e, u32 n);
-Err metrics_exemplars(MetricsEngine *e, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
-                      ExemplarFn fn, void *arg, Why *why);
+Err metrics_exemplars(MetricsEngine *e, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt,
+                      Arena *arena, ExemplarFn fn, void *arg, Why *why);
 /* Metadata by family, newest per distinct (type, help, unit). metric empty = all. */
 typedef void (*MetadataFn)(void *arg, const MetadataItem *m);
 void metrics_metadata(MetricsEngine *e, Str tenant, Str metric, MetadataFn fn, void *arg);
 
-Err metrics_fsck(Vfs *vfs, const char *dir, FsckReport *r, Why *why); /* offline: the engine must not be open */
-Err metrics_close(MetricsEngine *e, Why *why); /* flushes, then closes; E_IO when the flush failed (the log has it) */
+/* offline: the engine must not be open */
+Err metrics_fsck(Vfs *vfs, const char *dir, FsckReport *r, Why *why);
+/* flushes, then closes; E_IO when the flush failed (the log has it) */
+Err metrics_close(MetricsEngine *e, Why *why);
 void metrics_abandon(MetricsEngine *e); /* closes without flushing: for tests of recovery */

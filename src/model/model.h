@@ -26,7 +26,7 @@ int labels_cmp(Labels a, Labels b); /* Prometheus's order: label by label, name 
 u64 labels_hash(Labels l);          /* ours, 64 bits; not Prometheus's */
 u64 labels_hash_for(Labels l, const Str *names, u32 n);     /* only these names (sorted) */
 u64 labels_hash_without(Labels l, const Str *names, u32 n); /* all but these (sorted) and __name__ */
-u64 labels_fingerprint(Labels l);   /* FNV-1a over name 0xff value 0xff: Alertmanager's identity */
+u64 labels_fingerprint(Labels l);      /* FNV-1a over name 0xff value 0xff: Alertmanager's identity */
 Labels labels_dup(Arena *a, Labels l); /* deep copy, strings too */
 Labels labels_own(Labels l);           /* the same in one heap block; free with labels_disown */
 void labels_disown(Labels l);
@@ -67,14 +67,23 @@ void matcher_print(Buf *out, const Matcher *m);
 
 /* ---- relabelling (relabel.c): docs of Prometheus's relabel_config ---- */
 typedef enum RelabelAction {
-    RELABEL_REPLACE, RELABEL_KEEP, RELABEL_DROP, RELABEL_KEEPEQUAL, RELABEL_DROPEQUAL, RELABEL_HASHMOD,
-    RELABEL_LABELMAP, RELABEL_LABELDROP, RELABEL_LABELKEEP, RELABEL_LOWERCASE, RELABEL_UPPERCASE,
+    RELABEL_REPLACE,
+    RELABEL_KEEP,
+    RELABEL_DROP,
+    RELABEL_KEEPEQUAL,
+    RELABEL_DROPEQUAL,
+    RELABEL_HASHMOD,
+    RELABEL_LABELMAP,
+    RELABEL_LABELDROP,
+    RELABEL_LABELKEEP,
+    RELABEL_LOWERCASE,
+    RELABEL_UPPERCASE,
 } RelabelAction;
 typedef struct RelabelRule {
     Str *source_labels;
     u32 source_labels_len;
-    Str separator;   /* ";" */
-    Regex *regex;    /* anchored; "(.*)" when absent */
+    Str separator; /* ";" */
+    Regex *regex;  /* anchored; "(.*)" when absent */
     Str regex_text;
     u64 modulus;
     Str target_label;
@@ -89,11 +98,24 @@ typedef struct RelabelRules {
 bool relabel_apply(RelabelRules rules, LabelsBuilder *b);
 
 /* ---- samples ---- */
-#define STALE_NAN_BITS 0x7ff0000000000002ULL  /* Prometheus's staleness marker */
+#define STALE_NAN_BITS  0x7ff0000000000002ULL /* Prometheus's staleness marker */
 #define NORMAL_NAN_BITS 0x7ff8000000000001ULL
-static inline u64 f64_bits(f64 v) { u64 b; memcpy(&b, &v, 8); return b; }
-static inline f64 f64_from_bits(u64 b) { f64 v; memcpy(&v, &b, 8); return v; }
-static inline bool is_stale(f64 v) { return f64_bits(v) == STALE_NAN_BITS; }
+static inline u64 f64_bits(f64 v)
+{
+    u64 b;
+    memcpy(&b, &v, 8);
+    return b;
+}
+static inline f64 f64_from_bits(u64 b)
+{
+    f64 v;
+    memcpy(&v, &b, 8);
+    return v;
+}
+static inline bool is_stale(f64 v)
+{
+    return f64_bits(v) == STALE_NAN_BITS;
+}
 f64 stale_nan(void);
 
 typedef struct Sample {
@@ -121,10 +143,14 @@ typedef struct Histogram {
     f64 *custom;    /* upper bounds, ascending, without +Inf */
     u32 pos_spans_len, neg_spans_len, pos_len, neg_len, custom_len;
 } Histogram;
-Err histogram_check(const Histogram *h, Why *why); /* spans match buckets, counts not negative, bounds ascend */
+/* spans match buckets, counts not negative, bounds ascend */
+Err histogram_check(const Histogram *h, Why *why);
 Histogram *histogram_dup(Arena *a, const Histogram *h);
 bool histogram_eq(const Histogram *a, const Histogram *b); /* bit for bit, hints included */
-static inline bool histogram_is_stale(const Histogram *h) { return is_stale(h->sum); }
+static inline bool histogram_is_stale(const Histogram *h)
+{
+    return is_stale(h->sum);
+}
 
 /* Buckets in order; histogram_next clips the bounds of the innermost ones to the zero threshold, as quantiles want it. */
 typedef struct HistBucket {
@@ -145,16 +171,20 @@ typedef struct HistIter {
     u8 state;
     bool is_descending;
 } HistIter;
-void histogram_iter(HistIter *it, const Histogram *h, bool descending); /* negative, zero, positive; or the reverse */
+/* negative, zero, positive; or the reverse */
+void histogram_iter(HistIter *it, const Histogram *h, bool descending);
 bool histogram_next(HistIter *it, HistBucket *ret);
 f64 histogram_bound(const Histogram *h, i32 index); /* upper bound of positive bucket `index` */
-HistCursor histogram_side(const Histogram *h, bool positive, bool back); /* back: from the outermost bucket inwards */
+/* back: from the outermost bucket inwards */
+HistCursor histogram_side(const Histogram *h, bool positive, bool back);
 bool histogram_side_next(HistCursor *c, i32 *ret_index, f64 *ret_count);
-void histogram_bucket(const Histogram *h, bool positive, i32 index, f64 count, HistBucket *ret); /* bounds not clipped */
+/* bounds not clipped */
+void histogram_bucket(const Histogram *h, bool positive, i32 index, f64 count, HistBucket *ret);
 
 /* ---- histogram arithmetic (histogram_math.c): in place, so h must own its arrays (histogram_dup); custom bounds are never
  * written to. Arrays that have to grow come from the arena. Results are float histograms. ---- */
-enum { /* what add and sub report */
+/* what add and sub report */
+enum {
     HIST_RESET_COLLISION = 1,   /* one side says reset, the other no reset */
     HIST_BOUNDS_RECONCILED = 2, /* custom bounds differed: reduced to the common ones */
     HIST_INCOMPATIBLE = 4,      /* exponential with custom buckets: nothing was done */
@@ -168,10 +198,10 @@ typedef struct HistSum {
     bool has_c;
 } HistSum;
 u32 histogram_sum_add(Arena *a, HistSum *s, const Histogram *other);
-u32 histogram_sum_end(Arena *a, HistSum *s); /* folds the compensation into h */
-void histogram_mul(Arena *a, Histogram *h, f64 factor); /* a negative factor makes a gauge */
-void histogram_div(Arena *a, Histogram *h, f64 divisor); /* by zero: no buckets left, counts infinite */
-void histogram_compact(Arena *a, Histogram *h);         /* no empty buckets, fewest spans */
+u32 histogram_sum_end(Arena *a, HistSum *s);               /* folds the compensation into h */
+void histogram_mul(Arena *a, Histogram *h, f64 factor);    /* a negative factor makes a gauge */
+void histogram_div(Arena *a, Histogram *h, f64 divisor);   /* by zero: no buckets left, counts infinite */
+void histogram_compact(Arena *a, Histogram *h);            /* no empty buckets, fewest spans */
 void histogram_reduce(Arena *a, Histogram *h, i32 schema); /* to a lower resolution; does nothing otherwise */
 bool histogram_has_inf(const Histogram *h);
 /* Did a counter restart between prev and h? Hints decide where they speak. */
@@ -180,7 +210,8 @@ bool histogram_is_reset(Arena *scratch, const Histogram *h, const Histogram *pre
 bool histogram_same(const Histogram *a, const Histogram *b);
 
 /* ---- what histograms tell (histogram_stat.c) ---- */
-enum { /* remarks about NaN observations */
+/* remarks about NaN observations */
+enum {
     HIST_NAN_RESULT = 1,
     HIST_NAN_SKEW = 2,
 };
@@ -215,7 +246,14 @@ typedef struct Exemplar {
     i64 t; /* 0 = has none */
 } Exemplar;
 typedef enum MetricType {
-    TYPE_UNKNOWN, TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM, TYPE_GAUGEHISTOGRAM, TYPE_SUMMARY, TYPE_INFO, TYPE_STATESET,
+    TYPE_UNKNOWN,
+    TYPE_COUNTER,
+    TYPE_GAUGE,
+    TYPE_HISTOGRAM,
+    TYPE_GAUGEHISTOGRAM,
+    TYPE_SUMMARY,
+    TYPE_INFO,
+    TYPE_STATESET,
 } MetricType;
 const char *metric_type_name(MetricType t); /* "counter"; "unknown" */
 MetricType metric_type_parse(Str s);        /* unknown for unknown words; "untyped" too */
@@ -251,11 +289,11 @@ typedef struct SampleBatch {
 
 /* What became of a batch. Rejected samples do not fail the batch; the first reason is kept. */
 typedef struct SinkResult {
-    Err err;                         /* OK, or why nothing (E_BUSY, E_NOSPACE, E_LIMIT ...) or a part was not stored */
+    Err err; /* OK, or why nothing (E_BUSY, E_NOSPACE, E_LIMIT ...) or a part was not stored */
     Why why;
     u64 samples_ok, histograms_ok, exemplars_ok;
     u64 rejected_old, rejected_conflict, rejected_invalid, rejected_limit, out_of_order;
-    u64 series_added;                /* series never seen before (of this engine's memory) */
+    u64 series_added; /* series never seen before (of this engine's memory) */
 } SinkResult;
 
 typedef struct SampleSink SampleSink;

@@ -64,9 +64,9 @@ void url_escape_query(Buf *out, Str s); /* Go's url.QueryEscape (space is +) */
 void url_escape_path(Buf *out, Str s);  /* Go's url.PathEscape */
 Err url_unescape(Buf *out, Str s, bool plus_is_space);
 void base64_encode(Buf *out, Str bytes);
-Err base64_decode(Buf *out, Str s);     /* standard alphabet, padding required */
-void hex_encode(Buf *out, Str bytes);   /* lower case */
-void go_quote(Buf *out, Str s);         /* strconv.Quote */
+Err base64_decode(Buf *out, Str s);   /* standard alphabet, padding required */
+void hex_encode(Buf *out, Str bytes); /* lower case */
+void go_quote(Buf *out, Str s);       /* strconv.Quote */
 
 /* ---- regular expressions (regex.cc is the only C++ file; RE2, linear time) ---- */
 typedef struct Regex Regex;
@@ -81,7 +81,7 @@ void regex_free(Regex *r); /* NULL is fine */
 bool regex_match(const Regex *r, Str s);
 /* ret_groups[0] is the whole match. Groups that did not take part have at == NULL. n <= 64. */
 bool regex_find(const Regex *r, Str s, size_t from, Str *ret_groups, u32 n);
-u32 regex_groups(const Regex *r); /* capture groups, without the whole */
+u32 regex_groups(const Regex *r);                /* capture groups, without the whole */
 int regex_group_index(const Regex *r, Str name); /* -1 when absent */
 /* Go's Regexp.Expand: $1, ${1}, ${name}, $$. */
 void regex_expand(const Regex *r, Str templ, const Str *groups, u32 n, Buf *out);
@@ -105,7 +105,8 @@ Err zone_load(Str name, const Zone **ret, Why *why); /* "UTC", "Local", IANA nam
 void civil_in_zone(const Zone *z, i64 sec, Civil *ret);
 /* Go layout formatting ("2006-01-02T15:04:05.999Z07:00"). */
 void print_time_go(Buf *out, const Civil *c, Str layout);
-void print_rfc3339_ms(Buf *out, i64 unix_ms); /* "2026-11-24T06:35:08.123Z", no trailing zero fraction (as Go's RFC3339Nano) */
+void print_rfc3339_ms(
+    Buf *out, i64 unix_ms); /* "2026-11-24T06:35:08.123Z", no trailing zero fraction (as Go's RFC3339Nano) */
 Err parse_rfc3339(Str s, i64 *ret_unix_ns);
 /* What the Prometheus API accepts: unix seconds with fraction, or RFC 3339. */
 Err parse_api_time_ms(Str s, i64 *ret_ms);

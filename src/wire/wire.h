@@ -19,35 +19,48 @@
 enum { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2, PB_FIXED32 = 5 };
 typedef struct PbReader {
     const u8 *at, *end;
-    u32 field;   /* of the current field */
-    u8 type;     /* PB_VARINT ... */
-    u64 num;     /* varint, fixed64, fixed32 */
-    Str bytes;   /* type 2 */
+    u32 field; /* of the current field */
+    u8 type;   /* PB_VARINT ... */
+    u64 num;   /* varint, fixed64, fixed32 */
+    Str bytes; /* type 2 */
     bool is_bad;
 } PbReader;
 void pb_init(PbReader *r, Str bytes);
 bool pb_next(PbReader *r); /* false at the end or when malformed (is_bad) */
-bool pb_expect(PbReader *r, u8 type); /* false (and is_bad, ends the loop) when the current field has another type */
-static inline i64 pb_sint(u64 n) { return (i64)(n >> 1) ^ -(i64)(n & 1); }
-static inline f64 pb_f64(u64 n) { return f64_from_bits(n); }
+/* false (and is_bad, ends the loop) when the current field has another type */
+bool pb_expect(PbReader *r, u8 type);
+static inline i64 pb_sint(u64 n)
+{
+    return (i64)(n >> 1) ^ -(i64)(n & 1);
+}
+static inline f64 pb_f64(u64 n)
+{
+    return f64_from_bits(n);
+}
 void pb_put_varint(Buf *b, u64 v);
-void pb_put_u64(Buf *b, u32 field, u64 v);       /* omitted when 0 */
+void pb_put_u64(Buf *b, u32 field, u64 v); /* omitted when 0 */
 void pb_put_sint(Buf *b, u32 field, i64 v);
-void pb_put_f64(Buf *b, u32 field, f64 v);       /* fixed64; omitted when +0.0 */
+void pb_put_f64(Buf *b, u32 field, f64 v); /* fixed64; omitted when +0.0 */
 void pb_put_f64_always(Buf *b, u32 field, f64 v);
-void pb_put_bytes(Buf *b, u32 field, Str v);     /* omitted when empty */
-size_t pb_begin(Buf *b, u32 field);              /* nested message of unknown length ... */
-void pb_end(Buf *b, size_t mark);                /* ... closed here (length moved into place) */
+void pb_put_bytes(Buf *b, u32 field, Str v); /* omitted when empty */
+size_t pb_begin(Buf *b, u32 field);          /* nested message of unknown length ... */
+void pb_end(Buf *b, size_t mark);            /* ... closed here (length moved into place) */
 
 /* ---- snappy block (snappy.c, libsnappy) ---- */
 Err snappy_decode(Str in, size_t max, Buf *out, Why *why); /* declared length checked against max first */
 void snappy_encode(Str in, Buf *out);
 
 /* ---- varints for our own formats (varint.c) ---- */
-size_t uvarint_put(u8 *at, u64 v); /* <= 10 bytes */
+size_t uvarint_put(u8 *at, u64 v);                         /* <= 10 bytes */
 size_t uvarint_get(const u8 *at, const u8 *end, u64 *ret); /* 0 = malformed */
-static inline u64 zigzag(i64 v) { return ((u64)v << 1) ^ (u64)(v >> 63); }
-static inline i64 unzigzag(u64 v) { return (i64)(v >> 1) ^ -(i64)(v & 1); }
+static inline u64 zigzag(i64 v)
+{
+    return ((u64)v << 1) ^ (u64)(v >> 63);
+}
+static inline i64 unzigzag(u64 v)
+{
+    return (i64)(v >> 1) ^ -(i64)(v & 1);
+}
 
 /* ---- exposition formats (expo*.c): text 0.0.4, OpenMetrics 1.0, delimited protobuf ----
  * Verdicts are Prometheus 3's, but for two: a zero byte where a line begins is an error (there it silently ends the page), and
@@ -60,23 +73,23 @@ ExpoFormat expo_format(Str content_type, ExpoFormat fallback);
 typedef enum ExpoKind { EXPO_SERIES, EXPO_HISTOGRAM, EXPO_TYPE, EXPO_HELP, EXPO_UNIT, EXPO_COMMENT } ExpoKind;
 typedef struct ExpoItem {
     ExpoKind kind;
-    Str series_text;       /* text formats: the bytes before the value ("name{...}"), a key for scrape caches */
-    Str name;              /* metric or family name */
-    Labels labels;         /* sorted, with __name__; empty values dropped; only after expo_labels() */
+    Str series_text; /* text formats: the bytes before the value ("name{...}"), a key for scrape caches */
+    Str name;        /* metric or family name */
+    Labels labels;   /* sorted, with __name__; empty values dropped; only after expo_labels() */
     f64 value;
     i64 t;                 /* ms; INT64_MIN = none */
     const Histogram *hist; /* EXPO_HISTOGRAM */
     Exemplar exemplars[10];
     u32 exemplars_len;
-    i64 start_t;           /* from _created or protobuf; 0 = none */
-    MetricType type;       /* EXPO_TYPE; current family's for series */
-    Str text;              /* help, unit (unescaped) */
+    i64 start_t;     /* from _created or protobuf; 0 = none */
+    MetricType type; /* EXPO_TYPE; current family's for series */
+    Str text;        /* help, unit (unescaped) */
     u32 line, col;
 } ExpoItem;
 typedef struct ExpoParser ExpoParser;
 typedef struct ExpoOptions {
-    bool classic_too;      /* protobuf: emit classic buckets beside native histograms */
-    bool convert_nhcb;     /* classic histograms -> custom-bucket histograms (text too) */
+    bool classic_too;       /* protobuf: emit classic buckets beside native histograms */
+    bool convert_nhcb;      /* classic histograms -> custom-bucket histograms (text too) */
     bool no_created_series; /* OpenMetrics: _created lines feed start_t only */
 } ExpoOptions;
 ExpoParser *expo_new(Str page, ExpoFormat f, const ExpoOptions *o, Arena *arena);
@@ -104,7 +117,8 @@ typedef struct WriteDecoded {
  * histogram is left out: then the answer is E_INVALID, why names the first such series, and ret holds the others, which
  * the caller may store before it answers 400. E_PARSE and E_LIMIT leave ret untouched. */
 Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why);
-void remote_write_encode(const SeriesItem *series, u32 n, const MetadataItem *metadata, u32 metadata_len, Buf *out);
+void remote_write_encode(const SeriesItem *series, u32 n, const MetadataItem *metadata, u32 metadata_len,
+                         Buf *out);
 /* One prometheus.Histogram; hints, kinds and custom bounds are kept. */
 void remote_write_encode_histogram(Buf *b, u32 field, const Histogram *h, i64 t);
 Err remote_write_decode_histogram(Str msg, Arena *arena, const Histogram **ret, i64 *ret_t, Why *why);

@@ -14,7 +14,7 @@
 #include "net/net.h"
 
 typedef struct ApiBuildInfo {
-    Str version;  /* the compatible Prometheus version */
+    Str version; /* the compatible Prometheus version */
     Str revision, branch, build_user, build_date;
     Str pharos_version; /* ours; in an extra member */
 } ApiBuildInfo;
@@ -33,35 +33,44 @@ typedef struct ApiFlag {
 /* What the process knows and this module does not. Any may be NULL. Called on pool threads. */
 typedef struct ApiHooks {
     void *arg;
-    bool (*is_ready)(void *arg);                           /* NULL = always; false: 503 on everything but /-/healthy */
-    bool (*is_stopping)(void *arg);                        /* X-Prometheus-Stopping on those 503s */
-    void (*config_text)(void *arg, Buf *out);              /* the loaded YAML, secrets as <secret> */
+    bool (*is_ready)(void *arg);              /* NULL = always; false: 503 on everything but /-/healthy */
+    bool (*is_stopping)(void *arg);           /* X-Prometheus-Stopping on those 503s */
+    void (*config_text)(void *arg, Buf *out); /* the loaded YAML, secrets as <secret> */
     void (*runtime_info)(void *arg, Arena *arena, ApiRuntimeInfo *ret);
     void (*flags)(void *arg, Arena *arena, const ApiFlag **ret, u32 *ret_len); /* sorted by name */
     void (*external_labels)(void *arg, Arena *arena, Labels *ret);             /* for federation */
 } ApiHooks;
 
 typedef struct ApiConfig {
-    PromSource *source;      /* queries read here */
-    SampleSink *sink;        /* remote_write goes here; NULL = receiver off (404 with the peer's sentence) */
-    MetricsEngine *engine;   /* exemplars, metadata, tsdb status, deletion; NULL = those are empty or unavailable */
-    PromEngineConfig query;  /* limits of a query */
+    PromSource *source; /* queries read here */
+    SampleSink *sink;   /* remote_write goes here; NULL = receiver off (404 with the peer's sentence) */
+    /* Exemplars, metadata, tsdb status, deletion; NULL = those are empty or unavailable. */
+    MetricsEngine *engine;
+    PromEngineConfig query; /* limits of a query */
     Clock *clock;
-    Str default_tenant;      /* of a request without one; empty = "anonymous" */
-    Str cors_origin;         /* regular expression, anchored; empty = ".*" */
-    bool enable_admin;       /* --web.enable-admin-api */
+    Str default_tenant; /* of a request without one; empty = "anonymous" */
+    Str cors_origin;    /* regular expression, anchored; empty = ".*" */
+    bool enable_admin;  /* --web.enable-admin-api */
     ApiBuildInfo build;
     ApiHooks hooks;
 } ApiConfig;
 
 typedef struct Api Api;
-Err api_new(const ApiConfig *c, Api **ret, Why *why); /* E_INVALID: cors_origin does not compile. Strings are borrowed. */
-void api_register(Api *a, HttpServer *s);             /* may be called for several servers, before they start */
-void api_free(Api *a);                                /* after those servers */
+/* E_INVALID: cors_origin does not compile. Strings are borrowed. */
+Err api_new(const ApiConfig *c, Api **ret, Why *why);
+void api_register(Api *a, HttpServer *s); /* may be called for several servers, before they start */
+void api_free(Api *a);                    /* after those servers */
 
 /* ---- for other modules' routes under /api/v1, so that all answer alike ---- */
 typedef enum ApiErrorType {
-    API_BAD_DATA, API_EXECUTION, API_CANCELED, API_TIMEOUT, API_INTERNAL, API_UNAVAILABLE, API_NOT_FOUND, API_NOT_ACCEPTABLE,
+    API_BAD_DATA,
+    API_EXECUTION,
+    API_CANCELED,
+    API_TIMEOUT,
+    API_INTERNAL,
+    API_UNAVAILABLE,
+    API_NOT_FOUND,
+    API_NOT_ACCEPTABLE,
 } ApiErrorType;
 /* CORS headers, and 503 while not ready. False: answered. Call first in every handler. */
 bool api_enter(Api *a, HttpReq *r);

@@ -8,18 +8,18 @@
 
 /* ---- where samples come from ---- */
 typedef struct SeriesView {
-    Labels labels;              /* valid until the cursor is closed */
-    const i64 *t;               /* ascending; valid until the next call of next */
-    const f64 *v;               /* v[i] is meaningless where h && h[i] */
-    const Histogram *const *h;  /* NULL when the series has no histograms here; else per sample, NULL = float */
-    const i64 *st;              /* start timestamps per sample, 0 = unknown; NULL when there are none */
+    Labels labels;             /* valid until the cursor is closed */
+    const i64 *t;              /* ascending; valid until the next call of next */
+    const f64 *v;              /* v[i] is meaningless where h && h[i] */
+    const Histogram *const *h; /* NULL when the series has no histograms here; else NULL = float */
+    const i64 *st;             /* start timestamps per sample, 0 = unknown; NULL when there are none */
     u32 n;
 } SeriesView;
 typedef struct SelectHints {
     i64 mint, maxt; /* ms, both inclusive */
     i64 step_ms, range_ms;
-    Str func;       /* innermost function or aggregation, for engines that can answer from aggregates; may be empty */
-    u32 limit;      /* series; 0 = all */
+    Str func; /* innermost function or aggregation, for engines that can answer from aggregates; may be empty */
+    u32 limit;        /* series; 0 = all */
     bool labels_only; /* no samples wanted, only which series exist in the range */
 } SelectHints;
 typedef struct SeriesCursor SeriesCursor;
@@ -32,13 +32,13 @@ struct SeriesCursor {
 typedef struct PromSource PromSource;
 typedef bool (*PromStrFn)(void *arg, Str s); /* false stops */
 struct PromSource {
-    Err (*select)(PromSource *s, Str tenant, Matchers m, const SelectHints *h, Arena *arena, Cancel *cancel, SeriesCursor **ret,
-                  Why *why);
+    Err (*select)(PromSource *s, Str tenant, Matchers m, const SelectHints *h, Arena *arena, Cancel *cancel,
+                  SeriesCursor **ret, Why *why);
     /* Sorted, unique. m.len 0 = everything. mint/maxt inclusive. */
-    Err (*label_names)(PromSource *s, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena, PromStrFn fn,
-                       void *arg, Why *why);
-    Err (*label_values)(PromSource *s, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt, Arena *arena,
-                        PromStrFn fn, void *arg, Why *why);
+    Err (*label_names)(PromSource *s, Str tenant, const Matchers *sets, u32 sets_len, i64 mint, i64 maxt,
+                       Arena *arena, PromStrFn fn, void *arg, Why *why);
+    Err (*label_values)(PromSource *s, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint,
+                        i64 maxt, Arena *arena, PromStrFn fn, void *arg, Why *why);
 };
 
 /* ---- syntax tree ---- */
@@ -46,17 +46,56 @@ typedef enum PromType { PROM_NONE, PROM_SCALAR, PROM_VECTOR, PROM_MATRIX, PROM_S
 const char *prom_type_name(PromType t); /* "instant vector" as error messages say it */
 
 typedef enum NodeKind {
-    NODE_NUMBER, NODE_STRING, NODE_SELECTOR, NODE_MATRIX /* selector[range] */, NODE_SUBQUERY, NODE_CALL, NODE_AGGR, NODE_BINARY,
-    NODE_UNARY, NODE_PAREN, NODE_STEP_INVARIANT, NODE_DURATION /* duration expression, in offsets, ranges and steps */,
+    NODE_NUMBER,
+    NODE_STRING,
+    NODE_SELECTOR,
+    NODE_MATRIX /* selector[range] */,
+    NODE_SUBQUERY,
+    NODE_CALL,
+    NODE_AGGR,
+    NODE_BINARY,
+    NODE_UNARY,
+    NODE_PAREN,
+    NODE_STEP_INVARIANT,
+    NODE_DURATION /* duration expression, in offsets, ranges and steps */,
 } NodeKind;
 
 typedef enum TokenOp {
-    OP_NONE, OP_ADD, OP_SUB, OP_MUL, OP_DIV, OP_MOD, OP_POW, OP_ATAN2, OP_EQL, OP_NEQ, OP_LSS, OP_GTR, OP_LTE, OP_GTE, OP_AND, OP_OR,
-    OP_UNLESS, OP_TRIM_UPPER /* </ */, OP_TRIM_LOWER /* >/ */,
+    OP_NONE,
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_MOD,
+    OP_POW,
+    OP_ATAN2,
+    OP_EQL,
+    OP_NEQ,
+    OP_LSS,
+    OP_GTR,
+    OP_LTE,
+    OP_GTE,
+    OP_AND,
+    OP_OR,
+    OP_UNLESS,
+    OP_TRIM_UPPER /* </ */,
+    OP_TRIM_LOWER /* >/ */,
 } TokenOp;
 typedef enum AggrOp {
-    AGGR_SUM, AGGR_AVG, AGGR_COUNT, AGGR_MIN, AGGR_MAX, AGGR_GROUP, AGGR_STDDEV, AGGR_STDVAR, AGGR_TOPK, AGGR_BOTTOMK,
-    AGGR_COUNT_VALUES, AGGR_QUANTILE, AGGR_LIMITK, AGGR_LIMIT_RATIO,
+    AGGR_SUM,
+    AGGR_AVG,
+    AGGR_COUNT,
+    AGGR_MIN,
+    AGGR_MAX,
+    AGGR_GROUP,
+    AGGR_STDDEV,
+    AGGR_STDVAR,
+    AGGR_TOPK,
+    AGGR_BOTTOMK,
+    AGGR_COUNT_VALUES,
+    AGGR_QUANTILE,
+    AGGR_LIMITK,
+    AGGR_LIMIT_RATIO,
 } AggrOp;
 typedef enum MatchCard { CARD_ONE_TO_ONE, CARD_MANY_TO_ONE, CARD_ONE_TO_MANY, CARD_MANY_TO_MANY } MatchCard;
 typedef enum AtKind { AT_NONE, AT_TIME, AT_START, AT_END } AtKind;
@@ -64,12 +103,12 @@ typedef enum AtKind { AT_NONE, AT_TIME, AT_START, AT_END } AtKind;
 typedef struct Node Node;
 typedef struct VectorMatching {
     MatchCard card;
-    bool on;             /* on(...) given; else ignoring(...), perhaps empty */
-    bool has_matching;   /* on or ignoring written */
-    const Str *labels;   /* sorted for hashing; as written for printing in labels_written */
+    bool on;           /* on(...) given; else ignoring(...), perhaps empty */
+    bool has_matching; /* on or ignoring written */
+    const Str *labels; /* sorted for hashing; as written for printing in labels_written */
     const Str *labels_written;
     u32 labels_len;
-    const Str *include;  /* group_left/right(...) */
+    const Str *include; /* group_left/right(...) */
     u32 include_len;
     bool has_fill_left, has_fill_right;
     f64 fill_left, fill_right;
@@ -79,10 +118,10 @@ typedef struct FuncDef {
     const char *name;
     PromType args[6];
     u8 args_len;
-    i8 variadic;      /* as Prometheus: 0 = exact; n > 0 = up to n optional of the last; -1 = any number */
+    i8 variadic; /* as Prometheus: 0 = exact; n > 0 = up to n optional of the last; -1 = any number */
     PromType returns;
     bool experimental;
-    u16 id;           /* FN_... in func.h */
+    u16 id; /* FN_... in func.h */
 } FuncDef;
 const FuncDef *prom_func_find(Str name);
 const FuncDef *prom_funcs(u32 *ret_len);
@@ -91,22 +130,22 @@ struct Node {
     NodeKind kind;
     u32 from, to; /* byte positions in the query */
     PromType type;
-    u16 depth;    /* of the tree below, 1 for a leaf; <= PROMQL_DEPTH_MAX */
+    u16 depth; /* of the tree below, 1 for a leaf; <= PROMQL_DEPTH_MAX */
     union {
         f64 number; /* with number_is_duration for printing "5m" back */
         Str string;
         struct {
-            Str name;              /* metric name written before the braces, or empty */
-            Matchers matchers;     /* includes __name__; in written order */
-            i64 offset_ms;         /* original offset; positive = into the past */
-            Node *offset_expr;     /* NODE_DURATION or NULL */
+            Str name;          /* metric name written before the braces, or empty */
+            Matchers matchers; /* includes __name__; in written order */
+            i64 offset_ms;     /* original offset; positive = into the past */
+            Node *offset_expr; /* NODE_DURATION or NULL */
             AtKind at;
             i64 at_ms;
             bool anchored, smoothed;
             bool name_in_braces;
-        } sel;                     /* NODE_SELECTOR */
+        } sel; /* NODE_SELECTOR */
         struct {
-            Node *sel;             /* NODE_SELECTOR, carries offset and @ */
+            Node *sel; /* NODE_SELECTOR, carries offset and @ */
             i64 range_ms;
             Node *range_expr;
         } matrix;
@@ -142,7 +181,7 @@ struct Node {
         Node *paren;
         Node *invariant; /* evaluated once, the value repeated for all steps */
         struct {
-            TokenOp op;      /* OP_NONE: number (ms in value) or call step()/range()/min_of/max_of by fn */
+            TokenOp op; /* OP_NONE: number (ms in value) or call step()/range()/min_of/max_of by fn */
             Node *lhs, *rhs;
             f64 value_s;
             const char *fn;
@@ -155,9 +194,14 @@ struct Node {
 #define PROMQL_DEPTH_MAX 500
 #define PROMQL_QUERY_MAX (4u << 20) /* bytes */
 
-enum { /* features, by their Prometheus flag names */
-    PROMQL_EXPERIMENTAL_FUNCTIONS = 1, PROMQL_DURATION_EXPR = 2, PROMQL_EXTENDED_RANGE_SELECTORS = 4, PROMQL_BINOP_FILL = 8,
-    PROMQL_DELAYED_NAME_REMOVAL = 16, PROMQL_USE_START_TIMESTAMPS = 32,
+/* features, by their Prometheus flag names */
+enum {
+    PROMQL_EXPERIMENTAL_FUNCTIONS = 1,
+    PROMQL_DURATION_EXPR = 2,
+    PROMQL_EXTENDED_RANGE_SELECTORS = 4,
+    PROMQL_BINOP_FILL = 8,
+    PROMQL_DELAYED_NAME_REMOVAL = 16,
+    PROMQL_USE_START_TIMESTAMPS = 32,
 };
 
 /* Parses and type-checks. The tree lives in arena and borrows query. Errors: E_PARSE with Prometheus's sentence
@@ -167,26 +211,26 @@ Err promql_parse(Str query, u32 features, Arena *arena, Node **ret, u32 ret_pos[
 Err promql_parse_selector(Str text, Arena *arena, Matchers *ret, Why *why);
 /* A metric with labels as in test scripts and rule tests: `up{a="b"}`; labels only. */
 Err promql_parse_metric(Str text, Arena *arena, Labels *ret, Why *why);
-void promql_done(Node *n);                    /* frees compiled matchers inside the tree (the rest is the arena's) */
+void promql_done(Node *n); /* frees compiled matchers inside the tree (the rest is the arena's) */
 void promql_print(const Node *n, Buf *out);   /* one line, as Prometheus's String() */
 void promql_pretty(const Node *n, Buf *out);  /* format_query */
 void promql_ast_json(const Node *n, Json *j); /* parse_query's data */
 
 /* ---- evaluation ---- */
 typedef struct PromEngineConfig {
-    i64 lookback_ms;          /* 0 = 5 min */
+    i64 lookback_ms;              /* 0 = 5 min */
     i64 default_subquery_step_ms; /* the global evaluation interval; 0 = 1 min */
-    u64 samples_max;          /* 0 = 50,000,000, as --query.max-samples */
-    u64 memory_max;           /* bytes per query; 0 = 1 GiB */
-    i64 timeout_ms;           /* 0 = 2 min */
+    u64 samples_max;              /* 0 = 50,000,000, as --query.max-samples */
+    u64 memory_max;               /* bytes per query; 0 = 1 GiB */
+    i64 timeout_ms;               /* 0 = 2 min */
     u32 features;
     Account *account;
     Clock *clock;
 } PromEngineConfig;
 
-typedef struct PromNote {     /* warning or info annotation */
+typedef struct PromNote { /* warning or info annotation */
     bool is_info;
-    Str text;                 /* with position " (1:5)" appended where known, as the API shows */
+    Str text; /* with position " (1:5)" appended where known, as the API shows */
 } PromNote;
 
 typedef struct PromSeries {
@@ -199,16 +243,16 @@ typedef struct PromSeries {
 } PromSeries;
 
 typedef struct PromResult {
-    PromType type;            /* SCALAR, VECTOR (n = 1 each), MATRIX, STRING */
+    PromType type; /* SCALAR, VECTOR (n = 1 each), MATRIX, STRING */
     PromSeries *series;
     u32 series_len;
-    i64 t;                    /* scalar and string */
+    i64 t; /* scalar and string */
     f64 scalar;
     Str string;
     PromNote *notes;
     u32 notes_len;
     u64 samples_read, samples_peak;
-} PromResult;                 /* lives in the arena */
+} PromResult; /* lives in the arena */
 
 typedef struct PromQuery {
     Str text;
@@ -217,10 +261,12 @@ typedef struct PromQuery {
     i64 lookback_ms;               /* 0 = the engine's */
     Cancel *cancel;
     Deadline deadline;
-    bool is_range;                 /* query_range semantics even for one step */
+    bool is_range; /* query_range semantics even for one step */
 } PromQuery;
 /* Matrix results are sorted by labels; instant vectors too unless the expression orders them. Errors: E_PARSE/E_INVALID (bad_data),
  * E_EXEC (execution), E_TIMEOUT, E_CANCELED, E_LIMIT (names the limit; 422 as the peer). */
-Err promql_query(const PromEngineConfig *c, PromSource *src, const PromQuery *q, Arena *arena, PromResult *ret, Why *why);
+Err promql_query(const PromEngineConfig *c, PromSource *src, const PromQuery *q, Arena *arena,
+                 PromResult *ret, Why *why);
 /* The same from a tree already parsed (rules). */
-Err promql_eval(const PromEngineConfig *c, PromSource *src, const PromQuery *q, Node *tree, Arena *arena, PromResult *ret, Why *why);
+Err promql_eval(const PromEngineConfig *c, PromSource *src, const PromQuery *q, Node *tree, Arena *arena,
+                PromResult *ret, Why *why);

@@ -53,7 +53,8 @@ static void test_public_scripts_without_delay(void **state)
     for (u32 i = 0; i < COUNT_OF(public_scripts); i++) {
         char name[128];
         snprintf(name, sizeof name, "promqltest/%s", public_scripts[i]);
-        assert_true(run_script(shared_path(name), SCRIPT_FEATURES & ~PROMQL_DELAYED_NAME_REMOVAL, &passed, &total));
+        assert_true(
+            run_script(shared_path(name), SCRIPT_FEATURES & ~PROMQL_DELAYED_NAME_REMOVAL, &passed, &total));
     }
     assert_int_equal(total - passed, 37);
 }

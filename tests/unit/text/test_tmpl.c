@@ -175,9 +175,11 @@ static const struct {
     {"{{ -1 }} {{ +1 }} {{ -1.5 }} {{ .5 }}", "-1 1 -1.5 0.5"},
     {"{{ if and .Name (not .Nil) }}ok{{ end }}", "ok"},
     {"{{ with .KV }}{{ .alertname }}{{ end }}", "Down"},
-    {"{{ .Time }} {{ .Time.Format \"15:04\" }} {{ .Time.Unix }} {{ (.Time.Add 3600000000000).Hour }} {{ .Time.Year }}",
+    {"{{ .Time }} {{ .Time.Format \"15:04\" }} {{ .Time.Unix }} {{ (.Time.Add 3600000000000).Hour }} {{ "
+     ".Time.Year }}",
      "2021-03-05 16:07:08.1203 +0000 UTC 16:07 1614960428 17 2021"},
-    {"{{ .Time.Sub .Time }} {{ .Dur }} {{ .Dur.Seconds }} {{ .Dur.Round 1000000000 }} {{ .Time.Month }} {{ .Time.Before .Time }}",
+    {"{{ .Time.Sub .Time }} {{ .Dur }} {{ .Dur.Seconds }} {{ .Dur.Round 1000000000 }} {{ .Time.Month }} {{ "
+     ".Time.Before .Time }}",
      "0s 1m30.000000001s 90.000000001 1m30s March false"},
 };
 
