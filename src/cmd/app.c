@@ -348,6 +348,7 @@ static void start_threads(App *a)
     a->admin_pool = pool_new("admin", 2, 256);
     a->scrape_pool = pool_new("scrape", cores, 65536);
     a->rule_pool = pool_new("rules", 2, 4096);
+    a->notify_pool = pool_new("notify", 2, 4096); /* its own: a provider that hangs must not hold up rules */
 }
 
 static PromEngineConfig query_limits(const App *a)
@@ -674,6 +675,7 @@ void app_close(App *a)
     pool_free(a->admin_pool);
     pool_free(a->scrape_pool);
     pool_free(a->rule_pool);
+    pool_free(a->notify_pool);
     if (a->api)
         api_free(a->api);
     if (a->engine) {

@@ -42,7 +42,7 @@ typedef struct App {
     Clock *clock;
     Loop *web, *work;
     pthread_t work_thread;
-    Pool *query_pool, *ingest_pool, *admin_pool, *scrape_pool, *rule_pool;
+    Pool *query_pool, *ingest_pool, *admin_pool, *scrape_pool, *rule_pool, *notify_pool;
     Account *account;
     DataDir *data;
     MetricsEngine *engine;

@@ -17,7 +17,7 @@ Err app_alerts_open(App *a, Why *why)
     buf_printf(&dir, "%s/alerts", a->o.storage_path);
     AlerterEnv env = {.loop = a->work,
                       .clock = a->clock,
-                      .pool = a->rule_pool,
+                      .pool = a->notify_pool,
                       .client = a->client,
                       .vfs = vfs_os(),
                       .dir = buf_cstr(&dir)};

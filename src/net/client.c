@@ -129,8 +129,21 @@ static Err err_of_curl(CURLcode code)
     }
 }
 
+/* curl says "Couldn't connect to server" whatever the reason; the kernel knew it. */
+static void name_connect_error(HttpCallHandle *h)
+{
+    static const char vague[] = "Couldn't connect to server";
+    long number = 0;
+    char *at = strstr(h->error, vague), text[128];
+    if (!at || curl_easy_getinfo(h->easy, CURLINFO_OS_ERRNO, &number) != CURLE_OK || !number)
+        return;
+    snprintf(at, sizeof h->error - (size_t)(at - h->error), "%s", strerror_r((int)number, text, sizeof text));
+}
+
 static void fail_transfer(HttpCallHandle *h, CURLcode code)
 {
+    if (code == CURLE_COULDNT_CONNECT)
+        name_connect_error(h);
     if (h->egress_refused)
         call_fail(h, E_FORBIDDEN,
                   "this address is not public: URLs that come through an API may only reach public "
