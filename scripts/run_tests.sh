@@ -52,15 +52,20 @@ for exe in "${programs[@]}"; do
 done
 
 if [ $unit_only = false ]; then
+    scripts=()
     for script in scripts/check_layers.py tests/e2e/*.sh tests/e2e/*.py; do
-        [ -x "$script" ] || continue
+        [ -x "$script" ] && scripts+=("$script")
+    done
+    # They mostly wait: side by side as the programs above, the longest first.
+    printf '%s\n' tests/e2e/crash_kill.py $(printf '%s\n' "${scripts[@]}" | grep -v crash_kill) |
+        xargs -P "$(nproc)" -I{} sh -c 'n=$(basename {}); timeout -k 5 900 {} >"'"$logs"'/$n.log" 2>&1; echo $? >"'"$logs"'/$n.rc"'
+    for script in "${scripts[@]}"; do
         log=$logs/$(basename "$script").log
-        timeout -k 5 900 "$script" >"$log" 2>&1
-        rc=$?
-        if [ $rc -eq 77 ]; then
+        rc=$(cat "$logs/$(basename "$script").rc")
+        if [ "$rc" -eq 77 ]; then
             skipped=$((skipped + 1)); echo "skipped $script: $(tail -n 1 "$log")"
-        elif [ $rc -eq 0 ]; then
-            passed=$((passed + 1)); echo "ok     $script"
+        elif [ "$rc" -eq 0 ]; then
+            passed=$((passed + 1)); echo "ok     $script ($(tail -n 1 "$log"))"
         else
             failed=$((failed + 1)); echo "FAILED $script (exit $rc)"; tail -n 30 "$log" | sed 's/^/    /'
         fi

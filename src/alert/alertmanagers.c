@@ -398,12 +398,17 @@ typedef struct Errand {
     PromConfig *cfg;
 } Errand;
 
+/* Discovery has stopped. Notices may come meanwhile and must not meet a set that is half gone. */
 static void free_sets(Alertmanagers *m)
 {
-    for (size_t i = 0; i < m->sets.len; i++) {
-        Set *s = m->sets.at[i];
-        if (s->discovery)
-            discovery_free(s->discovery);
+    VEC(Set *) gone = {0};
+    mutex_lock(&m->lock);
+    for (size_t i = 0; i < m->sets.len; i++)
+        vec_push(&gone, m->sets.at[i]);
+    m->sets.len = 0;
+    mutex_unlock(&m->lock);
+    for (size_t i = 0; i < gone.len; i++) {
+        Set *s = gone.at[i];
         mutex_lock(&m->lock);
         for (size_t k = 0; k < s->targets.len; k++)
             target_retire(s->targets.at[k]);
@@ -413,7 +418,7 @@ static void free_sets(Alertmanagers *m)
         vec_done(&s->dropped);
         mem_free(s);
     }
-    m->sets.len = 0;
+    vec_done(&gone);
 }
 
 static void stop_discovery(void *arg)

@@ -651,6 +651,8 @@ int app_run(App *a)
 void app_close(App *a)
 {
     a->stopping = true;
+    if (a->work && !a->work_thread) /* opening failed half-way; closing talks to its loop */
+        check(thread_start(&a->work_thread, "work", work_main, a->work) == OK);
     for (u32 i = 0; i < a->listeners_len; i++)
         http_server_drain(a->listeners[i].server, DRAIN_MS);
     if (a->collector)

@@ -5,6 +5,8 @@
 
 typedef struct AppAlerts {
     Alerter *alerter;
+    Alertmanagers *others;
+    AlertSink *both;
     AlertConfig *next; /* checked, not applied yet */
     bool has_router;
 } AppAlerts;
@@ -24,12 +26,16 @@ Err app_alerts_open(App *a, Why *why)
     Err e = alerter_open(&x->alerter, &env, why);
     buf_done(&dir);
     TRY(e);
+    x->others = alertmanagers_new(&(AlertmanagersEnv){
+        .loop = a->work, .clock = a->clock, .pool = a->notify_pool, .client = a->client, .vfs = vfs_os()});
+    AlertSink *sinks[] = {alerter_sink(x->alerter), alertmanagers_sink(x->others)};
+    x->both = alert_tee_new(sinks, COUNT_OF(sinks));
     return OK;
 }
 
 AlertSink *app_alerts_sink(App *a)
 {
-    return alerter_sink(a->alerts->alerter);
+    return a->alerts->both;
 }
 
 Err app_alerts_check(App *a, Why *why)
@@ -48,6 +54,7 @@ Err app_alerts_check(App *a, Why *why)
 void app_alerts_apply(App *a, PromConfig *config)
 {
     AppAlerts *x = a->alerts;
+    alertmanagers_apply(x->others, config, a->own_address);
     if (x->next) {
         AlertGlobals g = {.external_url = a->external_url,
                           .external_labels = config->external_labels,
@@ -59,7 +66,7 @@ void app_alerts_apply(App *a, PromConfig *config)
     } else if (x->has_router) {
         LOG_WARN("alerts", "No alertmanager.yml and no DISCORD_WEBHOOK_URL any more; the router keeps its "
                            "configuration until a restart");
-    } else {
+    } else if (!config->alertmanagers_len) {
         LOG_INFO("alerts",
                  "Alerts go nowhere yet: set DISCORD_WEBHOOK_URL in .env, or --alertmanager.config.file");
     }
@@ -67,7 +74,7 @@ void app_alerts_apply(App *a, PromConfig *config)
 
 void app_alerts_routes(App *a, HttpServer *s)
 {
-    (void)a, (void)s;
+    alertmanagers_routes(s, a->alerts->others);
 }
 
 void app_alerts_close(App *a)
@@ -75,6 +82,10 @@ void app_alerts_close(App *a)
     AppAlerts *x = a->alerts;
     if (x->alerter)
         alerter_close(x->alerter);
+    if (x->others)
+        alertmanagers_free(x->others);
+    if (x->both)
+        alert_tee_free(x->both);
     alert_config_unref(x->next);
     mem_free(x);
     a->alerts = NULL;

@@ -180,6 +180,18 @@ def check_with_server(directory):
     expect(['fsck', data], 0)
 
 
+def check_failed_start(directory):
+    """A start that fails half-way ends, says why, and leaves a directory that the next start takes."""
+    data = os.path.join(directory, 'half')
+    config = write(directory, 'half.yml', 'scrape_configs: [{job_name: a, scrape_interval: 1x}]\n')
+    for flag, want in (('--web.cors.origin=[', 'cors'), (f'--config.file={config}', 'half.yml:1:'), ('--config.file=/nowhere.yml', '/nowhere.yml'),
+                       ('--alertmanager.config.file=/nowhere.yml', '/nowhere.yml'), ('--web.listen-address=nonsense', 'host:port')):
+        expect(['prometheus', '--web.listen-address=127.0.0.1:0', f'--storage.path={data}', flag], 1, want, stream='err')
+    server = Server(os.path.join(directory, 'halfserver'), 'prometheus', f'--storage.tsdb.path={data}', '--no-self-scrape').start()
+    if server.stop() != 0:
+        failures.append('the start after failed ones did not stop cleanly')
+
+
 def check_foreign(directory):
     """Prometheus's data directory is refused, untouched, and the way in is named."""
     for shape in (['wal/00000000', 'chunks_head/000001', '01ABCDEFGHJKMNPQRSTVWXYZ01/meta.json', 'lock'], ['01ABCDEFGHJKMNPQRSTVWXYZ01/meta.json'], ['holiday.jpg']):
@@ -200,6 +212,7 @@ def main():
         check_wrong_calls()
         check_files(directory)
         check_with_server(directory)
+        check_failed_start(directory)
         check_foreign(directory)
     for f in failures:
         print(f)

@@ -108,16 +108,51 @@ road_build_info{{version="1.2"}} 1
                 s.shutdown(socket.SHUT_RDWR)
 
 
+class Alertmanager:
+    """Takes alerts as Alertmanager's API v2 does, and keeps the newest state of each."""
+
+    def __init__(self):
+        self.alerts, self.problems = {}, []
+        me = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = 'HTTP/1.1'
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers['Content-Length']))
+                try:
+                    if self.path != '/am/api/v2/alerts' or self.headers['Content-Type'] != 'application/json':
+                        raise ValueError(f'{self.path} {self.headers["Content-Type"]}')
+                    for a in json.loads(body):
+                        me.alerts[a['labels']['alertname']] = a
+                except (ValueError, KeyError) as e:
+                    me.problems.append(repr(e))
+                self.send_response(200)
+                self.send_header('Content-Length', '0')
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+        self.httpd = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        self.httpd.daemon_threads = True
+        self.address = f'127.0.0.1:{self.httpd.server_port}'
+        threading.Thread(target=self.httpd.serve_forever, daemon=True).start()
+
+
 def run_of(values, served):
     """values must be a run of served without a gap."""
     return bool(values) and any(values == served[i:i + len(values)] for i in range(len(served)))
 
 
-def write_config(directory, target, discord):
+def write_config(directory, target, discord, alertmanager):
     os.makedirs(os.path.join(directory, 'rules'))
     with open(os.path.join(directory, 'prometheus.yml'), 'w') as f:
         f.write(f'''global: {{scrape_interval: 500ms, scrape_timeout: 400ms, evaluation_interval: 500ms, external_labels: {{dc: e2e}}}}
 rule_files: [rules/*.yml]
+alerting:
+  alert_relabel_configs: [{{regex: team, action: labeldrop}}]
+  alertmanagers: [{{path_prefix: /am, static_configs: [{{targets: ['{alertmanager}']}}]}}]
 scrape_configs:
   - job_name: road
     metrics_path: /classic
@@ -231,7 +266,8 @@ def check_broken_page(server, target):
     wait_for('the series is back', lambda: len(server.query('road_temperature_celsius')) == 1)
 
 
-def check_alerts(server, target, discord):
+def check_alerts(server, target, discord, manager):
+    expect('alertmanagers', server.api('alertmanagers'), {'activeAlertmanagers': [{'url': f'http://{manager.address}/am/api/v2/alerts'}], 'droppedAlertmanagers': []})
     expect('no alert yet', (server.api('alerts')['alerts'], discord.count()), ([], 0))
     discord.script += [('429', 0.7), ('500',), ('close',)]
     target.temperature = 33.25
@@ -255,6 +291,10 @@ def check_alerts(server, target, discord):
         failures.append('a firing card has the colour of a resolved one')
     time.sleep(2)
     expect('told once', discord.count(), 1)
+    told = wait_for('the Alertmanager of prometheus.yml', lambda: manager.alerts.get('RoadHot'))
+    expect('its labels', told['labels'], {'alertname': 'RoadHot', 'severity': 'page', 'room': 'a', 'instance': target.address, 'job': 'road', 'dc': 'e2e'})
+    if told['endsAt'] <= time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime()) or '/graph?g0.expr=road_temperature_celsius' not in told['generatorURL']:
+        failures.append(f'the alert at the Alertmanager: {told}')
 
     # The second alert is told while nobody answers, and we are killed: it is told after the restart, once; the first is not told again.
     discord.script += [('500',)] * 50
@@ -279,6 +319,8 @@ def check_alerts(server, target, discord):
     expect('the colour of a resolved card', edit['embeds'][0]['color'], 0x2ecc71)
     if 'RESOLVED' not in json.dumps(edit).upper():
         failures.append(f'the edit does not say that it is resolved: {edit}')
+    wait_for('resolved at the Alertmanager', lambda: manager.alerts['RoadHot']['endsAt'] <= time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 1)))
+    expect('requests to the Alertmanager', manager.problems, [])
     if 'RoadHot' not in json.dumps(reply) or len(reply.get('content', '')) > 400:
         failures.append(f'the reply: {reply}')
     expect('the other message', discord.messages[1]['edits'], [])
@@ -332,11 +374,11 @@ def check_notify(directory, discord):
 
 
 def main():
-    target, discord = Target(), DiscordDouble().start()
+    target, discord, manager = Target(), DiscordDouble().start(), Alertmanager()
     with scratch() as directory:
-        write_config(directory, target.address, discord.url)
+        write_config(directory, target.address, discord.url, manager.address)
         server = Server(directory, 'prometheus', f'--config.file={directory}/prometheus.yml', f'--alertmanager.config.file={directory}/alertmanager.yml').start()
-        for check in (lambda: check_what_was_served(server, target), lambda: check_broken_page(server, target), lambda: check_alerts(server, target, discord), lambda: check_gone(server, target),
+        for check in (lambda: check_what_was_served(server, target), lambda: check_broken_page(server, target), lambda: check_alerts(server, target, discord, manager), lambda: check_gone(server, target),
                       lambda: check_notify(directory, discord)):
             try:
                 check()
