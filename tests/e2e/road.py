@@ -276,7 +276,7 @@ def check_alerts(server, target, discord, manager):
     alert = server.api('alerts')['alerts'][0]
     expect('the alert', (alert['labels'], alert['annotations']['summary'], alert['value']),
            ({'alertname': 'RoadHot', 'severity': 'page', 'room': 'a', 'instance': target.address, 'job': 'road', 'team': 'blue'}, 'It is 33.25 degrees in a of e2e @everyone *now*', '3.325e+01'))
-    expect('ALERTS', [r['metric']['alertstate'] for r in server.query('ALERTS{alertname="RoadHot"}')], ['firing'])
+    wait_for('ALERTS', lambda: [r['metric']['alertstate'] for r in server.query('ALERTS{alertname="RoadHot"}')] == ['firing'])
     rules = server.api('rules')['groups'][0]['rules']
     expect('rules', [(r['name'], r['type'], r['health']) for r in rules], [('road:requests:sum', 'recording', 'ok'), ('RoadHot', 'alerting', 'ok'), ('RoadDisk', 'alerting', 'ok')])
     wait_for('the message after 429, 500 and a closed connection', lambda: discord.count() == 1, timeout=40)
