@@ -536,7 +536,7 @@ static void limits_are_422(void **state)
     expect(&s, "/api/v1/query?query=%7Bjob%3D%22api%22%7D%5B1h%5D&time=1704069000", 422,
            "{\"status\":\"error\",\"errorType\":\"execution\",\"error\":\"query processing would load too "
            "many samples into "
-           "memory in query execution\"}");
+           "memory in query execution (query.max-samples is 100)\"}");
     expect(&s, "/api/v1/query?query=1", 200, "\"resultType\":\"scalar\"");
     server_stop(&s);
 }
