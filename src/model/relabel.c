@@ -6,74 +6,14 @@
 #define GROUPS_MAX   64
 #define EXPANDED_MAX (1u << 20)
 
-/* ---- case: Go's strings.ToLower/ToUpper, for the alphabets with simple rules ---- */
-
-typedef struct CaseRange {
-    u32 from, to; /* of the upper-case letters */
-    i32 delta;    /* added to get lower case; 1 = upper and lower case alternate, starting with upper case */
-} CaseRange;
-static const CaseRange case_ranges[] = {
-    {0x00c0, 0x00d6, 32}, {0x00d8, 0x00de, 32}, {0x0100, 0x012e, 1},    {0x0132, 0x0136, 1},
-    {0x0139, 0x0147, 1},  {0x014a, 0x0176, 1},  {0x0178, 0x0178, -121}, {0x0179, 0x017d, 1},
-    {0x0386, 0x0386, 38}, {0x0388, 0x038a, 37}, {0x038c, 0x038c, 64},   {0x038e, 0x038f, 63},
-    {0x0391, 0x03a1, 32}, {0x03a3, 0x03ab, 32}, {0x0400, 0x040f, 80},   {0x0410, 0x042f, 32},
-    {0x0460, 0x0480, 1},  {0x048a, 0x04be, 1},  {0x04d0, 0x052e, 1},    {0x0531, 0x0556, 48},
-    {0x1e00, 0x1e94, 1},  {0x1ea0, 0x1efe, 1},  {0xff21, 0xff3a, 32},
-};
-
-static u32 rune_lower(u32 r)
-{
-    for (size_t i = 0; i < COUNT_OF(case_ranges); i++) {
-        const CaseRange *c = &case_ranges[i];
-        if (r < c->from || r > c->to)
-            continue;
-        if (c->delta == 1)
-            return (r - c->from) % 2 == 0 ? r + 1 : r;
-        return (u32)((i32)r + c->delta);
-    }
-    return r;
-}
-
-static u32 rune_upper(u32 r)
-{
-    if (r == 0x3c2)
-        return 0x3a3; /* final sigma */
-    if (r == 0xb5)
-        return 0x39c; /* micro sign */
-    for (size_t i = 0; i < COUNT_OF(case_ranges); i++) {
-        const CaseRange *c = &case_ranges[i];
-        if (c->delta == 1) {
-            if (r > c->from && r <= c->to + 1 && (r - c->from) % 2 == 1)
-                return r - 1;
-        } else if (r >= (u32)((i32)c->from + c->delta) && r <= (u32)((i32)c->to + c->delta)) {
-            return (u32)((i32)r - c->delta);
-        }
-    }
-    return r;
-}
-
 static Str change_case(Arena *a, Str s, bool upper)
 {
     Buf out;
     buf_init(&out, s.len * 3 + 4);
-    for (size_t i = 0; i < s.len;) {
-        unsigned char ch = (unsigned char)s.at[i];
-        if (ch < 0x80) {
-            if (upper && ch >= 'a' && ch <= 'z')
-                ch -= 32;
-            else if (!upper && ch >= 'A' && ch <= 'Z')
-                ch += 32;
-            buf_char(&out, (char)ch);
-            i++;
-            continue;
-        }
-        u32 rune;
-        char utf8[4];
-        size_t n = str_rune(str_skip(s, i), &rune);
-        rune = upper ? rune_upper(rune) : rune_lower(rune);
-        buf_put(&out, utf8, rune_encode(rune, utf8));
-        i += n;
-    }
+    if (upper)
+        text_upper(&out, s);
+    else
+        text_lower(&out, s);
     Str kept = arena_dup(a, buf_view(&out));
     buf_done(&out);
     return kept;

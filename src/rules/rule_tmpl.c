@@ -238,18 +238,13 @@ static Err fn_case(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
     Str s;
     TRY(need_str(a[0], &s, why));
     Buf b;
-    buf_init(&b, s.len + 16);
-    bool start = true;
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        bool lower = c >= 'a' && c <= 'z', upper = c >= 'A' && c <= 'Z';
-        if (lower && (how == 'u' || (how == 't' && start)))
-            c = (char)(c - 32);
-        else if (upper && how == 'l')
-            c = (char)(c + 32);
-        start = !(lower || upper || (c >= '0' && c <= '9') || c == '_' || c == '\'' || (u8)c >= 0x80);
-        buf_char(&b, c);
-    }
+    buf_init(&b, 2 * s.len + 16);
+    if (how == 'u')
+        text_upper(&b, s);
+    else if (how == 'l')
+        text_lower(&b, s);
+    else
+        text_title(&b, s, false);
     *ret = done(x, &b);
     return OK;
 }

@@ -68,6 +68,14 @@ Err base64_decode(Buf *out, Str s);   /* standard alphabet, padding required */
 void hex_encode(Buf *out, Str bytes); /* lower case */
 void go_quote(Buf *out, Str s);       /* strconv.Quote */
 
+/* ---- letters (case.c): ASCII, Latin, Greek, Cyrillic; other scripts as they are ---- */
+u32 rune_upper(u32 rune);
+u32 rune_lower(u32 rune);
+bool rune_is_letter(u32 rune); /* of a word: letters, digits, marks over ASCII */
+void text_upper(Buf *out, Str s);
+void text_lower(Buf *out, Str s);
+void text_title(Buf *out, Str s, bool lower_rest); /* first letter of each word */
+
 /* ---- regular expressions (regex.cc is the only C++ file; RE2, linear time) ---- */
 typedef struct Regex Regex;
 enum {

@@ -110,12 +110,21 @@ static void exec_fail(TmplExec *x, const TNode *n, Err e, const char *fmt, ...)
         col = newline ? 0 : col + 1;
     }
     Str at = n ? n->source : S("");
-    bool cut = at.len > 20;
+    bool cut = at.len > 200;
     x->err =
         why_at(x->why, e == E_PARSE ? E_EXEC : e, line, col + 1,
                "template: %.*s:%u:%u: executing \"%.*s\" at <%.*s%s>: %s", (int)MIN(x->tmpl->name.len, 100),
                x->tmpl->name.at, line, col, (int)MIN(x->tmpl->name.len, 100), x->tmpl->name.at,
-               cut ? (int)str_rune_prefix(at, 20) : (int)at.len, at.at, cut ? "..." : "", sentence);
+               cut ? (int)str_rune_prefix(at, 200) : (int)at.len, at.at, cut ? "..." : "", sentence);
+}
+
+static void exec_fail_value(TmplExec *x, const TNode *n, const char *what, Tv v)
+{
+    Buf b;
+    buf_init(&b, 1 << 16);
+    tv_print(&b, v);
+    exec_fail(x, n, E_EXEC, "%s%.*s", what, (int)str_rune_prefix(buf_view(&b), 100), b.at ? b.at : "");
+    buf_done(&b);
 }
 
 bool tmpl_step(TmplExec *x)
@@ -219,6 +228,18 @@ const char *tv_type_name(Tv v)
 /* ---- expressions ---- */
 static Tv eval_pipe(TmplExec *x, const TNode *pipe, Tv dot);
 
+/* A wrong number of arguments is the template's fault, not the function's. */
+static void call_failed(TmplExec *x, const TNode *n, Str name, const Why *why)
+{
+    if (why->err == OK)
+        return;
+    bool count = str_starts(str_c(why->text), S("wrong number of args"));
+    if (count)
+        exec_fail(x, n, why->err, "%s", why->text);
+    else
+        exec_fail(x, n, why->err, "error calling %.*s: %s", STR_FMT(name), why->text);
+}
+
 static Tv eval_field(TmplExec *x, const TNode *n, Tv on, Str name, const Tv *args, u32 args_len)
 {
     Why why = {0};
@@ -226,8 +247,7 @@ static Tv eval_field(TmplExec *x, const TNode *n, Tv on, Str name, const Tv *arg
     switch (on.kind) {
     case TV_OBJECT:
         if (on.u.obj->get && on.u.obj->get(on.u.obj, x, name, args, args_len, &ret, &why)) {
-            if (why.err != OK)
-                exec_fail(x, n, why.err, "error calling %.*s: %s", STR_FMT(name), why.text);
+            call_failed(x, n, name, &why);
             return ret;
         }
         break;
@@ -245,8 +265,7 @@ static Tv eval_field(TmplExec *x, const TNode *n, Tv on, Str name, const Tv *arg
     case TV_TIME:
     case TV_DURATION:
         if (tmpl_time_method(x, on, name, args, args_len, &ret, &why)) {
-            if (why.err != OK)
-                exec_fail(x, n, why.err, "error calling %.*s: %s", STR_FMT(name), why.text);
+            call_failed(x, n, name, &why);
             return ret;
         }
         break;
@@ -576,7 +595,7 @@ static Flow walk_range(TmplExec *x, const TNode *n, Tv dot)
     case TV_NIL:
         break;
     default:
-        exec_fail(x, n->pipe, E_EXEC, "range can't iterate over type %s", tv_type_name(v));
+        exec_fail_value(x, n->pipe, "range can't iterate over ", v);
     }
     if (x->err != OK)
         return FLOW_STOP;

@@ -299,11 +299,25 @@ static void fmt_value(Buf *out, Tv v, char verb, const Spec *s, int depth)
         fmt_str(out, str_c(tv_type_name(v)), 's', s);
         return;
     }
+    Spec plain;
+    if (verb == 'v' && s->plus) { /* %+v: only structs have more to say */
+        plain = *s;
+        plain.plus = false;
+        s = &plain;
+    }
     if (verb == 'v' && s->sharp) {
         fmt_go_syntax(out, tv_plain(v), depth);
         return;
     }
     Str text = v.kind == TV_SAFE_HTML ? v.u.s : S("");
+    if (v.kind == TV_OBJECT && v.u.obj->print && (verb == 'v' || verb == 's')) {
+        Buf b;
+        buf_init(&b, 1 << 20);
+        v.u.obj->print(v.u.obj, &b);
+        fmt_str(out, buf_view(&b), 's', s);
+        buf_done(&b);
+        return;
+    }
     v = tv_plain(v);
     switch (v.kind) {
     case TV_BOOL:

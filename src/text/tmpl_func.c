@@ -100,7 +100,7 @@ static Err fn_slice(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
     TRY(want(n, 1, 4, "slice", why));
     Tv v = tv_plain(a[0]);
     if (v.kind != TV_LIST && v.kind != TV_STR)
-        return why_set(why, E_EXEC, "can't slice item of type %s", tv_type_name(v));
+        return why_set(why, E_EXEC, "can't slice item of type %s", tv_type_name(a[0]));
     if (v.kind == TV_STR && n == 4)
         return why_set(why, E_EXEC, "cannot 3-index slice a string");
     i64 len = v.kind == TV_STR ? (i64)v.u.s.len : (i64)v.u.list.len, at[3] = {0, len, len};
@@ -258,7 +258,8 @@ Err tv_equal(Tv a, Tv b, bool *ret, Why *why)
     if (ka == B_NONE || kb == B_NONE)
         return why_set(why, E_EXEC, "non-comparable type %s", tv_type_name(ka == B_NONE ? a : b));
     if (ka != kb)
-        return why_set(why, E_EXEC, "incompatible types for comparison");
+        return why_set(why, E_EXEC, "incompatible types for comparison: %s and %s", tv_type_name(a),
+                       tv_type_name(b));
     *ret = ka == B_BOOL  ? a.u.b == b.u.b
            : ka == B_INT ? a.u.i == b.u.i
            : ka == B_F64 ? a.u.f == b.u.f
@@ -296,7 +297,8 @@ static Err fn_order(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
     if (ka == B_NONE || kb == B_NONE || ka == B_NIL || kb == B_NIL || ka == B_BOOL || kb == B_BOOL)
         return why_set(why, E_EXEC, "invalid type for comparison");
     if (ka != kb)
-        return why_set(why, E_EXEC, "incompatible types for comparison");
+        return why_set(why, E_EXEC, "incompatible types for comparison: %s and %s", tv_type_name(a[0]),
+                       tv_type_name(a[1]));
     int c = ka == B_STR ? str_cmp(a[0].u.s, a[1].u.s) : 0;
     bool lt = ka == B_INT ? a[0].u.i < a[1].u.i : ka == B_F64 ? a[0].u.f < a[1].u.f : c < 0;
     bool eq = ka == B_INT ? a[0].u.i == a[1].u.i : ka == B_F64 ? a[0].u.f == a[1].u.f : c == 0;

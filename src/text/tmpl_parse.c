@@ -200,7 +200,10 @@ static size_t lex_inside(Parser *p, size_t i)
             fail_at(p, i, "bad character U+%04X '%c'", (u8)s.at[i], s.at[i]);
         emit(p, word_kind(str_sub(s, start, i)), start, i);
     } else {
-        fail_at(p, i, "unrecognized character in action: U+%04X '%c'", (u8)c, (u8)c < 0x20 ? '?' : c);
+        if ((u8)c > 0x20 && (u8)c < 0x7f)
+            fail_at(p, i, "unexpected \"%c\" in command", c);
+        else
+            fail_at(p, i, "unrecognized character in action: U+%04X", (u8)c);
         i++;
     }
     return i;
@@ -306,7 +309,7 @@ static void unexpected(Parser *p, Tok t, const char *context)
 {
     if (t.kind == TK_EOF)
         fail_at(p, t.pos, "unexpected EOF");
-    else if (t.kind == TK_KEYWORD)
+    else if (t.kind == TK_KEYWORD || t.kind == TK_DOT || t.kind == TK_NIL)
         fail_at(p, t.pos, "unexpected <%.*s> in %s", STR_FMT(t.text), context);
     else
         fail_at(p, t.pos, "unexpected \"%.*s\" in %s", (int)MIN(t.text.len, 40), t.text.at, context);
@@ -565,8 +568,11 @@ static TNode *operand(Parser *p)
     if (!n || peek(p).kind != TK_FIELD)
         return n;
     if (n->kind == TN_CONST || n->kind == TN_NIL) {
-        fail_at(p, peek(p).pos, "unexpected . after term \"%.*s\"", (int)MIN(n->source.len, 40),
-                n->source.at);
+        Buf b;
+        buf_init(&b, 1 << 10);
+        go_quote(&b, str_sub(n->source, 0, 40));
+        fail_at(p, peek(p).pos, "unexpected . after term %s", buf_cstr(&b));
+        buf_done(&b);
         return n;
     }
     TNode *to = n;
@@ -781,14 +787,16 @@ static void parse_define(Parser *p)
 
 static TNode *parse_template(Parser *p, u32 pos, bool is_block)
 {
-    TNode *n = node_new(p, TN_TEMPLATE, pos);
+    skip_space(p);
+    TNode *n = node_new(p, TN_TEMPLATE, peek(p).pos);
     n->text = template_name(p, is_block ? "block clause" : "template clause");
     skip_space(p);
     if (!is_block && peek(p).kind == TK_RIGHT)
         p->at++;
     else
         n->pipe = pipeline(p, is_block ? "block clause" : "template clause", TK_RIGHT);
-    node_end(p, n);
+    Str action = str_sub(p->text, pos, p->at ? p->toks.at[p->at - 1].pos : pos);
+    n->source = arena_printf(p->set->arena, "{{%.*s}}", STR_FMT(str_trim(action)));
     if (!is_block || p->err != OK)
         return n;
     Stop stop = STOP_EOF;

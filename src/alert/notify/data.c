@@ -179,6 +179,10 @@ static bool kv_get(const TvObject *o, TmplExec *x, Str name, const Tv *args, u32
             why_set(why, E_EXEC, "wrong number of args for Remove: want 1 got %u", n);
             return true;
         }
+        if (tv_plain(args[0]).kind != TV_LIST) {
+            why_set(why, E_EXEC, "can't handle %s for arg of type []string", tv_type_name(args[0]));
+            return true;
+        }
         Label *at = arena_array(a, Label, kv->labels.len + 1);
         u32 len = 0;
         for (u32 i = 0; at && i < kv->labels.len; i++)

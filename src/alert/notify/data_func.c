@@ -52,6 +52,18 @@ static Err fn_trim_space(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Wh
     return OK;
 }
 
+static Err fn_title(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
+{
+    NEED(1, "title");
+    Str s;
+    TRY(need_str(a[0], &s, why));
+    Buf b;
+    buf_init(&b, 2 * s.len + 16);
+    text_title(&b, s, true);
+    *ret = done(x, &b);
+    return OK;
+}
+
 static Err fn_list(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
     Tv *at = arena_array(tmpl_arena(x), Tv, n + 1);
@@ -84,14 +96,15 @@ static Err fn_append(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *w
 static Err fn_dict(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
     if (n % 2)
-        return why_set(why, E_EXEC, "dict needs pairs of keys and values");
+        return why_set(why, E_EXEC, "dict requires an even number of arguments");
     TvPair *at = arena_array(tmpl_arena(x), TvPair, n / 2 + 1);
     if (!at)
         return why_set(why, E_LIMIT, "too many arguments");
     u32 len = 0;
     for (u32 i = 0; i < n; i += 2) {
         Str key;
-        TRY(need_str(a[i], &key, why));
+        if (need_str(a[i], &key, NULL) != OK)
+            return why_set(why, E_EXEC, "dict keys must be strings");
         u32 k = 0;
         while (k < len && str_cmp(at[k].key, key) < 0)
             k++;
@@ -235,13 +248,14 @@ static Err fn_url_unescape(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, 
     Err e = url_unescape(&b, s, true);
     if (e != OK) {
         buf_done(&b);
-        return why_set(why, E_EXEC, "invalid URL escape in \"%.*s\"", (int)MIN(s.len, 100), s.at);
+        return why_set(why, E_EXEC, "invalid URL escape \"%.*s\"", (int)MIN(s.len, 100), s.at);
     }
     *ret = done(x, &b);
     return OK;
 }
 
 static const TmplFunc own[] = {
+    {"title", fn_title, NULL},
     {"join", fn_join, NULL},
     {"trimSpace", fn_trim_space, NULL},
     {"stringSlice", fn_list, NULL},
@@ -256,7 +270,7 @@ static const TmplFunc own[] = {
     {"safeUrl", fn_safe_url, NULL},
     {"urlUnescape", fn_url_unescape, NULL},
 };
-static const char *const shared[] = {"title",        "toUpper",  "toLower",         "match",
+static const char *const shared[] = {"toUpper",  "toLower",         "match",
                                      "reReplaceAll", "safeHtml", "humanizeDuration"};
 
 /* The names and what they print are Alertmanager's: user templates build on them. */

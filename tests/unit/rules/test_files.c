@@ -153,7 +153,7 @@ static void test_templates(void **state)
          "12.35% 2015-06-23 13:19:44.128 +0000 UTC"},
         {"{{ 1435065584.128 | toTime }} {{ (toTime 0.0).Year }} {{ toDuration 90.0 }}",
          "2015-06-23 13:19:44.128 +0000 UTC 1970 1m30s"},
-        {"{{ title \"hello world\" }} {{ toUpper \"aé\" }} {{ toLower \"AB\" }}", "Hello World Aé ab"},
+        {"{{ title \"hello world\" }} {{ toUpper \"aé\" }} {{ toLower \"AB\" }}", "Hello World AÉ ab"},
         {"{{ match \"a.c\" \"xabcx\" }} {{ reReplaceAll \"(a)b\" \"$1-\" \"abab\" }}", "true a-a-"},
         {"{{ stripPort $labels.instance }} {{ stripDomain $labels.instance }} {{ stripDomain \"10.1.2.3:80\" "
          "}} {{ stripPort \"[::1]:80\" }}",

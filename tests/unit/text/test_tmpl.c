@@ -235,7 +235,7 @@ static const struct {
     {"{{ not }}", "wrong number of args for not: want 1 got 0"},
     {"{{ up 1 }}", "error calling up: up wants one string"},
     {"{{ .Name 1 }}", "Name is not a method but has arguments"},
-    {"{{ range 1.5 }}{{ end }}", "range can't iterate over"},
+    {"{{ range 1.5 }}{{ end }}", "range can't iterate over 1.5"},
     {"{{ define \"r\" }}{{ template \"r\" }}{{ end }}{{ template \"r\" }}",
      "exceeded maximum template depth"},
     {"{{ range 100000000 }}{{ end }}", "too many steps"},
