@@ -90,7 +90,9 @@ static void asset(HttpReq *r, void *arg)
 
 static void fallback(HttpReq *r, void *arg)
 {
-    bool wants_page = str_find(http_header(r, S("Accept")), S("text/html")) != SIZE_MAX;
+    /* The page finds its assets beside itself, so it can only stand in for a path of one segment. */
+    bool wants_page = str_find(http_header(r, S("Accept")), S("text/html")) != SIZE_MAX &&
+                      str_find_char(str_skip(r->path, 1), '/') == SIZE_MAX;
     if (wants_page && !str_starts(r->path, S("/api/")) && !str_starts(r->path, S("/-/")))
         page(r, arg);
     else

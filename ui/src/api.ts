@@ -1,5 +1,7 @@
 // The Prometheus HTTP API, as the server beside this page speaks it. Every call can be cancelled; errors carry the server's sentence.
 
+import { visible } from './format';
+
 export type Labels = Record<string, string>;
 export type Point = [number, string];
 export interface Histogram { count: string; sum: string; buckets?: [number, string, string, string][] }
@@ -57,9 +59,9 @@ export function rangeQuery(query: string, start: number, end: number, step: numb
   return api<QueryData>('query_range', { query, start: start.toFixed(3), end: end.toFixed(3), step: String(step) }, signal);
 }
 
-/** `name{a="b"}` as Prometheus prints it. */
+/** `name{a="b"}` as Prometheus prints it, and as an expression reads it back. */
 export function seriesName(metric: Labels): string {
   const { __name__: name, ...rest } = metric;
-  const pairs = Object.entries(rest).map(([k, v]) => `${/^[a-zA-Z_]\w*$/.test(k) ? k : JSON.stringify(k)}=${JSON.stringify(v)}`);
+  const pairs = Object.entries(rest).map(([k, v]) => `${/^[a-zA-Z_]\w*$/.test(k) ? k : JSON.stringify(k)}=${visible(JSON.stringify(v))}`);
   return (name ?? '') + (pairs.length || !name ? `{${pairs.join(', ')}}` : '');
 }

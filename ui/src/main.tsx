@@ -1,5 +1,5 @@
 import { render, type JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import icon from './icon.svg';
 import { HomePage } from './pages/home';
 import { QueryPage } from './pages/query';
@@ -21,25 +21,60 @@ const shortcuts: Record<string, string> = { o: '/', q: '/query', t: '/targets', 
 function ThemeButton(): JSX.Element {
   const next: Record<Choice, Choice> = { system: theme.value === 'dark' ? 'light' : 'dark', light: 'dark', dark: 'light' };
   return (
-    <button type="button" class="ghost" onClick={() => (choice.value = next[choice.value])} aria-label={t('Switch between light and dark')} title={t('Light or dark')}>
+    <button type="button" class="icon" onClick={() => (choice.value = next[choice.value])} aria-label={t('Switch between light and dark')} title={t('Light or dark')}>
       <svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true"><circle cx="9" cy="9" r="6.5" fill="none" stroke="currentColor" stroke-width="1.5" /><path d="M9 2.500a6.500 6.500 0 0 1 0 13z" fill="currentColor" /></svg>
     </button>
   );
 }
 
+const keyHelp: [string, string][] = [
+  ['g o, g q, g t, g a, g r, g s', 'Overview, Query, Targets, Alerts, Rules, Status'], ['/', 'The expression, or the filter of the page'], ['Enter', 'Run the expression'],
+  ['Shift+Enter', 'A new line in the expression'], ['Ctrl+Space', 'Complete'], ['← →', 'Read a chart that has the focus'], ['+ −', 'Zoom a chart that has the focus in and out'],
+  ['Enter, Space', 'On a series: only this one; hide or show it'], ['?', 'This list'],
+];
+
+function KeyHelp({ onClose }: { onClose: () => void }): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} class="help" aria-label={t('Keys')} onClose={onClose} onClick={(e) => e.target === dialog.current && dialog.current?.close()}>
+      <div class="dialog-head"><h2>{t('Keys')}</h2><button type="button" class="icon" aria-label={t('Close')} onClick={() => dialog.current?.close()}>✕</button></div>
+      <table class="data"><tbody>{keyHelp.map(([k, what]) => <tr><th scope="row"><kbd>{k}</kbd></th><td>{t(what)}</td></tr>)}</tbody></table>
+      <p class="muted small">{t('On a chart: drag to zoom, double-click to zoom out.')}</p>
+    </dialog>
+  );
+}
+
+/** Puts the cursor where a page is told what to show. */
+function focusField(): void {
+  const editor = document.querySelector('.editor')?.shadowRoot?.querySelector('.cm-content');
+  (editor instanceof HTMLElement ? editor : document.querySelector<HTMLElement>('main input[type="search"]'))?.focus();
+}
+
 function App(): JSX.Element {
   const path = route.value.path;
   const page = pages.find(([p]) => p === path);
+  const [help, setHelp] = useState(false);
+  const main = useRef<HTMLElement>(null);
+  const first = useRef(true);
   useEffect(() => {
     document.title = page ? `${t(page[1])} · Pharos` : 'Pharos';
+    // A new page begins at its content, for keyboards and readers too.
+    if (!first.current) main.current?.focus({ preventScroll: true });
+    first.current = false;
   }, [path]);
   useEffect(() => {
     let armed = 0;
     const onKey = (e: KeyboardEvent): void => {
-      const inField = e.composedPath().some((x) => x instanceof HTMLElement && (x.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(x.tagName)));
+      const inField = e.composedPath().some((x) => x instanceof HTMLElement && (x.isContentEditable || /^(INPUT|TEXTAREA|SELECT|DIALOG)$/.test(x.tagName)));
       if (inField || e.ctrlKey || e.metaKey || e.altKey) return;
-      if (e.key === 'g') armed = Date.now();
-      else if (shortcuts[e.key] && Date.now() - armed < 1000) go(shortcuts[e.key]);
+      if (shortcuts[e.key] && Date.now() - armed < 1000) go(shortcuts[e.key]);
+      else if (e.key === 'g') armed = Date.now();
+      else if (e.key === '?') setHelp(true);
+      else if (e.key === '/') {
+        e.preventDefault();
+        focusField();
+      }
     };
     addEventListener('keydown', onKey);
     return () => removeEventListener('keydown', onKey);
@@ -51,11 +86,15 @@ function App(): JSX.Element {
       <header>
         <a class="brand" href={href('/')} data-page><img src={icon} width="26" height="26" alt="" /> Pharos</a>
         <nav aria-label={t('Pages')}>
-          {pages.map(([p, name]) => <a href={href(p)} data-page aria-current={p === path ? 'page' : undefined} title={t('g then {0}', Object.keys(shortcuts).find((k) => shortcuts[k] === p) ?? '')}>{t(name)}</a>)}
+          {pages.map(([p, name]) => <a href={href(p)} data-page aria-current={p === path ? 'page' : undefined} title={t('Keys: g {0}', Object.keys(shortcuts).find((k) => shortcuts[k] === p) ?? '')}>{t(name)}</a>)}
         </nav>
-        <ThemeButton />
+        <span class="tools">
+          <button type="button" class="icon" aria-label={t('Keys')} title={t('Keys (?)')} onClick={() => setHelp(true)}>?</button>
+          <ThemeButton />
+        </span>
       </header>
-      <main id="main" tabIndex={-1}>{View ? <View /> : <Empty>{t('There is no page here.')} <a href={href('/')} data-page>{t('Overview')}</a></Empty>}</main>
+      <main id="main" tabIndex={-1} ref={main}>{View ? <View key={path} /> : <div class="page"><h1 class="sr-only">{t('Not found')}</h1><Empty><p>{t('There is no page here.')}</p><a href={href('/')} data-page>{t('Overview')}</a></Empty></div>}</main>
+      {help && <KeyHelp onClose={() => setHelp(false)} />}
     </>
   );
 }

@@ -4,9 +4,9 @@ import { root } from './api';
 
 const aliases: Record<string, string> = { '': '/', '/graph': '/query', '/service-discovery': '/targets', '/config': '/status', '/flags': '/status', '/tsdb-status': '/status' };
 
-function read(): { path: string; params: URLSearchParams } {
+function read(): { path: string; raw: string; params: URLSearchParams } {
   const raw = location.pathname.slice(root.length).replace(/\/+$/, '');
-  return { path: aliases[raw] ?? raw, params: new URLSearchParams(location.search) };
+  return { path: aliases[raw] ?? raw, raw, params: new URLSearchParams(location.search) };
 }
 
 export const route = signal(read());

@@ -1,22 +1,28 @@
 // What is going on: the state of targets, rules and storage in one line, and this host's vital signs.
 import type { JSX } from 'preact';
-import { api, rangeQuery, type Answer, type QueryData, type Series } from '../api';
-import { Chart } from '../chart';
-import { formatNumber, type Unit } from '../format';
+import { useState } from 'preact/hooks';
+import { api, rangeQuery, type Labels, type QueryData, type Series } from '../api';
+import { Chart, type Range } from '../chart';
+import { formatCount, parseDuration, parseLinkTime, printDuration, printLinkTime, type Unit } from '../format';
 import { useLoad } from '../hooks';
-import { Problem } from '../parts';
-import { href } from '../router';
+import { Problem, Waiting } from '../parts';
+import { href, route, setParams } from '../router';
 import { t } from '../strings';
+import { Refresh, TimePicker, useEvery, widen, type Span } from '../time';
 
-interface Panel { title: string; expr: string; unit: Unit; stacked?: boolean; name: (m: Record<string, string>) => string }
+interface Panel { title: string; expr: string; unit: Unit; stacked?: boolean; fromZero?: boolean; host: boolean; name: (m: Labels) => string }
+const disks = 'device!~"(loop|ram|zram|sr|fd).*"', links = 'device!~"veth.*|br-.*|docker.*|cni.*|cali.*"';
+const two = (expr: string, what: string): string => `label_replace(sum by (device) (rate(${expr}[1m])), "what", "${what}", "", "")`;
 const panels: Panel[] = [
-  { title: 'CPU', unit: 'percent', stacked: true, expr: 'sum by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[1m])) / scalar(count(node_cpu_seconds_total{mode="idle"}))', name: (m) => m.mode },
-  { title: 'Memory', unit: 'bytes', expr: 'label_replace(node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes, "what", "used", "", "") or label_replace(node_memory_MemTotal_bytes, "what", "total", "", "")', name: (m) => m.what },
-  { title: 'Load', unit: 'short', expr: '{__name__=~"node_load1|node_load5|node_load15"}', name: (m) => (m.__name__ ?? '').replace('node_', '') },
-  { title: 'Disk', unit: 'bytes/s', expr: 'label_replace(sum by (device) (rate(node_disk_read_bytes_total[1m])), "what", "read", "", "") or label_replace(sum by (device) (rate(node_disk_written_bytes_total[1m])), "what", "write", "", "")', name: (m) => `${m.device} ${m.what}` },
-  { title: 'Network', unit: 'bytes/s', expr: 'label_replace(sum by (device) (rate(node_network_receive_bytes_total[1m])) > 0, "what", "in", "", "") or label_replace(sum by (device) (rate(node_network_transmit_bytes_total[1m])) > 0, "what", "out", "", "")', name: (m) => `${m.device} ${m.what}` },
-  { title: 'Samples per scrape', unit: 'short', expr: 'sum by (job) (scrape_samples_scraped)', name: (m) => m.job },
+  { title: 'CPU', unit: 'percent', stacked: true, host: true, expr: 'sum by (mode) (rate(node_cpu_seconds_total{mode!="idle"}[1m])) / scalar(count(node_cpu_seconds_total{mode="idle"}))', name: (m) => m.mode },
+  { title: 'Memory', unit: 'bytes', fromZero: true, host: true, expr: 'label_replace(node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes, "what", "used", "", "") or label_replace(node_memory_MemTotal_bytes, "what", "total", "", "")', name: (m) => m.what },
+  { title: 'Load', unit: 'short', fromZero: true, host: true, expr: '{__name__=~"node_load1|node_load5|node_load15"}', name: (m) => t('{0} min', (m.__name__ ?? '').replace('node_load', '')) },
+  { title: 'Disk', unit: 'bytes/s', fromZero: true, host: true, expr: `${two(`node_disk_read_bytes_total{${disks}}`, 'read')} or ${two(`node_disk_written_bytes_total{${disks}}`, 'write')}`, name: (m) => `${m.device} ${m.what}` },
+  { title: 'Network', unit: 'bytes/s', fromZero: true, host: true, expr: `(${two(`node_network_receive_bytes_total{${links}}`, 'in')} or ${two(`node_network_transmit_bytes_total{${links}}`, 'out')}) and on (device) (sum by (device) (node_network_receive_bytes_total) > 0)`, name: (m) => `${m.device} ${m.what}` },
+  { title: 'Samples per scrape', unit: 'short', fromZero: true, host: false, expr: 'sum by (job) (scrape_samples_scraped)', name: (m) => m.job },
 ];
+const byName = new Intl.Collator(undefined, { numeric: true });
+const defaultRange = 1800;
 
 async function number(expr: string, signal: AbortSignal): Promise<number | null> {
   const { data } = await api<QueryData>('query', { query: expr }, signal);
@@ -25,49 +31,87 @@ async function number(expr: string, signal: AbortSignal): Promise<number | null>
   return first === undefined ? null : Number(first);
 }
 
-function Tile({ label, value, to, bad }: { label: string; value: string; to: string; bad?: boolean }): JSX.Element {
-  return <a class={`tile ${bad ? 'bad' : ''}`} href={href(to)} data-page><span class="big">{value}</span><span>{label}</span></a>;
+function Tile({ label, value, unit, to, state }: { label: string; value: string | null; unit?: string; to: string; state?: 'ok' | 'bad' | 'warn' }): JSX.Element {
+  return (
+    <a class={`tile ${state ?? ''}`} href={to} data-page>
+      <span class="big">{value ?? <span class="skeleton word" />}{value && unit && <small>{unit}</small>}</span>
+      <span>{state && <i class={`dot ${state}`} aria-hidden="true" />}{label}</span>
+    </a>
+  );
 }
 
-function PanelView({ panel, start, end, step }: { panel: Panel; start: number; end: number; step: number }): JSX.Element {
-  const load = useLoad<Answer<QueryData>>((signal) => rangeQuery(panel.expr, start, end, step, signal), [panel.expr, start, end, step]);
-  const series = load.data?.data.resultType === 'matrix' ? load.data.data.result : [];
+interface PanelProps { panel: Panel; start: number; end: number; step: number; young: boolean; onSpan: (s: Span) => void; span: Span }
+
+function PanelView({ panel, start, end, step, young, onSpan, span }: PanelProps): JSX.Element {
+  const load = useLoad<Range>(async (signal) => {
+    const { data } = await rangeQuery(panel.expr, start, end, step, signal);
+    const series = data.resultType === 'matrix' ? [...data.result].sort((a, b) => byName.compare(panel.name(a.metric), panel.name(b.metric))) : [];
+    return { series, start, end, step };
+  }, [panel.expr, start, end, step]);
+  const link: Record<string, string> = { 'g0.expr': panel.expr, 'g0.tab': '0', 'g0.range_input': printDuration(span.range) };
+  if (panel.stacked) link['g0.stacked'] = '1';
+  if (span.end !== null) link['g0.end_input'] = printLinkTime(span.end);
   return (
     <section class="panel">
-      <h2><a href={href('/query', { 'g0.expr': panel.expr, 'g0.tab': '0', ...(panel.stacked ? { 'g0.stacked': '1' } : {}) })} data-page>{t(panel.title)}</a></h2>
+      <h2><a href={href('/query', link)} data-page title={t('Open in Query')}>{t(panel.title)}</a></h2>
       {load.error ? <Problem error={load.error} />
-        : load.data && !series.length ? <div class="empty small">{t('No data yet.')}</div>
-        : load.data ? <Chart series={series} start={start} end={end} step={step} unit={panel.unit} stacked={panel.stacked} height={170} title={t(panel.title)} name={panel.name} sync="home" />
-        : <div class="skeleton" aria-label={t('Loading …')} />}
+        : load.data?.series.length ? (
+          <Chart range={load.data} unit={panel.unit} stacked={panel.stacked} fromZero={panel.fromZero || panel.stacked} height={176} title={t(panel.title)} name={panel.name} sync="home"
+            onZoom={(from, to) => onSpan({ range: Math.max(30, Math.round(to - from)), end: Math.round(to) })} onZoomOut={() => onSpan(widen(span, Date.now() / 1000))} />
+        )
+        : !load.data ? <Waiting />
+        : young ? <div class="empty small"><i class="pulse" aria-hidden="true" />{t('Collecting the first samples …')}</div>
+        : <div class="empty small">{t('No data in this range.')}{panel.host && <div class="small">{t('It comes from a job with metrics_path: /metrics/host, or from node_exporter.')}</div>}</div>}
     </section>
   );
 }
 
 export function HomePage(): JSX.Element {
+  const params = route.value.params;
+  const refresh = params.get('refresh') ?? '15s';
+  const rangeText = params.get('range_input');
+  const span: Span = { range: parseDuration(rangeText ?? '') ?? defaultRange, end: parseLinkTime(params.get('end_input')) };
+  const [tick, setTick] = useState(0);
+  const next = (): void => setTick((n) => n + 1);
+  useEvery(refresh === 'off' ? '' : refresh, next);
   const summary = useLoad(async (signal) => {
     const [targets, up, firing, series, rate, since] = await Promise.all([
       number('count(up)', signal), number('sum(up)', signal), number('count(ALERTS{alertstate="firing"})', signal),
       number('sum(prometheus_tsdb_head_series)', signal), number('sum(rate(prometheus_tsdb_head_samples_appended_total[1m]))', signal),
       api<{ headStats: { minTime: number } }>('status/tsdb', {}, signal).then((x) => x.data.headStats.minTime / 1000, () => 0),
     ]);
-    return { targets, up, firing, series, rate, since, now: Date.now() / 1000 };
-  }, [], 15_000);
+    return { targets, up, firing, series, rate, since: since > 0 ? since : Date.now() / 1000, now: Date.now() / 1000 };
+  }, [tick]);
   const s = summary.data;
-  const step = 15;
-  const end = Math.floor((s?.now ?? Date.now() / 1000) / step) * step;
+  const now = s?.now ?? Date.now() / 1000;
+  const step = Math.max(15, Math.ceil(span.range / 240 / 15) * 15);
+  const end = Math.floor((span.end ?? now) / step) * step;
   // A young server's charts begin when it did, so that the first minutes are not a sliver at the right edge.
-  const start = Math.max(end - 1800, Math.min(end - 300, Math.floor((s?.since || 0) / step) * step));
+  const born = rangeText || !s ? 0 : Math.floor(s.since / step) * step;
+  const start = Math.max(Math.ceil((end - span.range) / step) * step, Math.min(end - 8 * step, born));
+  const setSpan = (x: Span): void => {
+    setParams({ range_input: x.end === null && x.range === defaultRange ? null : printDuration(x.range), end_input: x.end === null ? null : printLinkTime(x.end) }, true);
+    next();
+  };
   return (
     <div class="page">
-      <h1 class="sr-only">{t('Overview')}</h1>
+      <div class="bar head">
+        <h1>{t('Overview')}</h1>
+        <span class="spacer" />
+        <TimePicker span={span} now={now} onChange={setSpan} />
+        <Refresh value={refresh === 'off' ? '' : refresh} onChange={(v) => setParams({ refresh: v === '15s' ? null : v || 'off' })} onNow={next} />
+      </div>
       {summary.error && <Problem error={summary.error} />}
       <div class="tiles">
-        <Tile label={t('targets up')} value={s ? `${s.up ?? 0} / ${s.targets ?? 0}` : '…'} to="/targets" bad={!!s && s.up !== s.targets} />
-        <Tile label={t('alerts firing')} value={s ? String(s.firing ?? 0) : '…'} to="/alerts" bad={!!s?.firing} />
-        <Tile label={t('series active')} value={s ? formatNumber(s.series) : '…'} to="/status" />
-        <Tile label={t('samples per second')} value={s ? formatNumber(s.rate) : '…'} to="/status" />
+        <Tile label={t('targets up')} value={s ? String(s.up ?? 0) : null} unit={s ? ` / ${s.targets ?? 0}` : ''} to={href('/targets')} state={!s ? undefined : s.targets && s.up === s.targets ? 'ok' : s.targets ? 'bad' : 'warn'} />
+        <Tile label={t(s?.firing === 1 ? 'alert firing' : 'alerts firing')} value={s ? String(s.firing ?? 0) : null} to={href('/alerts')} state={!s ? undefined : s.firing ? 'bad' : 'ok'} />
+        <Tile label={t('active series')} value={s ? formatCount(s.series) : null} to={href('/status', { tab: 'storage' })} />
+        <Tile label={t('samples per second')} value={s ? formatCount(s.rate) : null} to={href('/query', { 'g0.expr': 'rate(prometheus_tsdb_head_samples_appended_total[1m])', 'g0.tab': '0' })} />
       </div>
-      <div class="grid">{panels.map((p) => <PanelView key={p.title} panel={p} start={start} end={end} step={step} />)}</div>
+      <div class="grid">
+        {s && panels.map((p) => <PanelView key={p.title} panel={p} start={start} end={end} step={step} span={span} onSpan={setSpan} young={now - s.since < 90} />)}
+        {!s && !summary.error && panels.map((p) => <section class="panel" key={p.title}><h2>{t(p.title)}</h2><Waiting /></section>)}
+      </div>
     </div>
   );
 }

@@ -1,32 +1,41 @@
-// Ask: an expression, a time range, a graph or a table. Parameters are Prometheus's (g0.expr, g0.tab, ...), so its links open here.
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+// Ask: expressions, each with its time range, as a graph or a table. Parameters are Prometheus's (g0.expr, g0.tab, ...), so its links
+// open here and ours open there.
+import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { JSX } from 'preact';
-import { api, rangeQuery, root, seriesName, type Answer, type QueryData, type Series } from '../api';
-import { Chart } from '../chart';
+import { api, rangeQuery, root, seriesName, type QueryData, type Series } from '../api';
+import { Chart, type Range } from '../chart';
+import { toCsv } from '../csv';
 import type { Editor } from '../editor';
-import { formatDuration, formatTime, parseDuration } from '../format';
+import { Explorer } from '../explorer';
+import { formatTime, parseDuration, parseLinkTime, printDuration, printLinkTime } from '../format';
 import { useLoad } from '../hooks';
-import { Empty, LabelSet, Notes, Problem, Tabs } from '../parts';
+import { CopyButton, download, Empty, LabelSet, Menu, Notes, Problem, TabPanel, Tabs, Waiting } from '../parts';
+import { faultOf, type Fault } from '../promql-error';
 import { route, setParams } from '../router';
+import { forgetQueries, queries, rememberQuery } from '../store';
 import { t } from '../strings';
+import { Refresh, TimePicker, useEvery, widen, type Span } from '../time';
 
-const ranges = ['15m', '1h', '3h', '6h', '12h', '1d', '2d', '1w', '2w'];
-const examples = ['up', 'rate(node_cpu_seconds_total{mode!="idle"}[5m])', 'node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes', 'sum by (handler) (rate(prometheus_http_requests_total[5m]))'];
+const examples = ['up', 'rate(node_cpu_seconds_total{mode!="idle"}[5m])', 'node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes', 'topk(5, sum by (handler) (rate(prometheus_http_requests_total[5m])))'];
+const mostDrawn = 1000;
 
-function ExpressionField({ value, onRun }: { value: string; onRun: (text: string) => void }): JSX.Element {
+interface FieldProps { value: string; fault: Fault | null; focus: boolean; editor: { current: Editor | null }; onRun: (text: string) => void; children: JSX.Element }
+
+function ExpressionField({ value, fault, focus, editor, onRun, children }: FieldProps): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
-  const editor = useRef<Editor | null>(null);
   const text = useRef(value);
   const run = useRef(onRun);
   run.current = onRun;
   const [failed, setFailed] = useState(false);
+  const [ready, setReady] = useState(false);
   useEffect(() => {
     let gone = false;
     import('../editor').then((m) => {
       if (gone || !host.current) return;
       editor.current = m.createEditor(host.current, text.current, root, t('Expression'), t('Expression (Enter runs, Shift+Enter is a new line)'),
         (next) => (text.current = next), () => run.current(text.current));
-      editor.current.focus();
+      if (focus) editor.current.focus();
+      setReady(true);
     }, () => setFailed(true));
     return () => {
       gone = true;
@@ -37,17 +46,29 @@ function ExpressionField({ value, onRun }: { value: string; onRun: (text: string
     text.current = value;
     editor.current?.setText(value);
   }, [value]);
+  useEffect(() => editor.current?.markFault(fault), [fault, ready]);
   return (
     <form class="expression" onSubmit={(e) => { e.preventDefault(); run.current(text.current); }}>
       {failed
-        ? <textarea class="editor" aria-label={t('Expression')} defaultValue={value} onInput={(e) => (text.current = e.currentTarget.value)} />
+        ? <textarea class="editor mono" aria-label={t('Expression')} defaultValue={value} onInput={(e) => (text.current = e.currentTarget.value)} />
         : <div class="editor" ref={host} />}
+      {children}
       <button class="primary" type="submit">{t('Run')}</button>
     </form>
   );
 }
 
-interface Graph { series: Series[]; start: number; end: number; step: number }
+/** What the expression says and where it goes wrong, as a compiler shows it. */
+function FaultView({ expr, fault }: { expr: string; fault: Fault }): JSX.Element {
+  const line = expr.split('\n')[fault.line - 1] ?? '';
+  const before = expr.slice(0, fault.from).split('\n').pop() ?? '';
+  return (
+    <div class="problem fault" role="alert">
+      <b>{t('Line {0}, column {1}', fault.line, fault.column)}:</b> <span>{fault.message}</span>
+      <pre aria-hidden="true">{line}{'\n'}{' '.repeat(before.length)}{'^'.repeat(Math.max(1, fault.to - fault.from))}</pre>
+    </div>
+  );
+}
 
 function QueryTable({ data }: { data: QueryData }): JSX.Element {
   const [all, setAll] = useState(false);
@@ -59,103 +80,181 @@ function QueryTable({ data }: { data: QueryData }): JSX.Element {
   const shown = all ? rows : rows.slice(0, 500);
   return (
     <>
-      <table class="data">
-        <thead><tr><th>{t('Series')}</th><th class="num">{t('Value')}</th></tr></thead>
-        <tbody>
-          {shown.map((s) => (
-            <tr>
-              <td><span class="metric">{s.metric.__name__}</span> <LabelSet labels={s.metric} skip={['__name__']} />{!Object.keys(s.metric).length && '{}'}</td>
-              <td class="num">
-                {s.value?.[1]}
-                {s.values?.map(([at, v]) => <div>{v} <span class="muted">@ {at}</span></div>)}
-                {s.histogram && t('{0} observations, sum {1}', s.histogram[1].count, s.histogram[1].sum)}
-                {s.histograms?.map(([at, h]) => <div>{t('{0} observations, sum {1}', h.count, h.sum)} <span class="muted">@ {at}</span></div>)}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <div class="scroll" tabIndex={0} role="group" aria-label={t('Result')}>
+        <table class="data result">
+          <thead><tr><th>{t('Series')}</th><th class="num">{t('Value')}</th></tr></thead>
+          <tbody>
+            {shown.map((s) => (
+              <tr>
+                <td><div class="cell"><span>{s.metric.__name__ && <span class="metric">{s.metric.__name__} </span>}<LabelSet labels={s.metric} skip={['__name__']} />{!Object.keys(s.metric).length && '{}'}</span><CopyButton text={seriesName(s.metric)} label={t('Copy the series {0}', seriesName(s.metric))} /></div></td>
+                <td class="num">
+                  {s.value?.[1]}
+                  {s.values?.map(([at, v]) => <div>{v} <span class="muted">@ {at}</span></div>)}
+                  {s.histogram && t('{0} observations, sum {1}', s.histogram[1].count, s.histogram[1].sum)}
+                  {s.histograms?.map(([at, h]) => <div>{t('{0} observations, sum {1}', h.count, h.sum)} <span class="muted">@ {at}</span></div>)}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       {rows.length > shown.length && <button type="button" onClick={() => setAll(true)}>{t('Show all {0} series', rows.length)}</button>}
     </>
   );
 }
 
-export function QueryPage(): JSX.Element {
-  const params = route.value.params;
-  const expr = params.get('g0.expr') ?? '';
-  const tab = params.get('g0.tab') === '0' || params.get('g0.tab') === 'graph' || !params.has('g0.tab') ? 'graph' : 'table';
-  const rangeText = params.get('g0.range_input') ?? '1h';
-  const range = parseDuration(rangeText) ?? 3600;
-  const endText = params.get('g0.end_input');
-  const stacked = params.get('g0.stacked') === '1';
-  const stepText = params.get('g0.step_input');
-  const [now, setNow] = useState(() => Date.now() / 1000);
-  const end = endText ? Date.parse(`${endText.replace(' ', 'T')}Z`) / 1000 || now : now;
-  const step = (stepText && parseDuration(stepText)) || Math.max(1, Math.ceil(range / 400));
-  const [took, setTook] = useState<number | null>(null);
+function HistoryMenu({ onChoose }: { onChoose: (text: string) => void }): JSX.Element {
+  const icon = <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.5"><circle cx="8" cy="8" r="6" /><path d="M8 4.500V8l2.500 1.500" /></svg>;
+  return (
+    <Menu text={icon} label={t('Query history')} title={t('Query history')} align="right">
+      {(close) => (queries.value.length ? (
+        <div class="history">
+          <ul>{queries.value.map((q) => <li><button type="button" class="mono" onClick={() => { close(); onChoose(q); }}>{q}</button></li>)}</ul>
+          <button type="button" class="link" onClick={() => { forgetQueries(); close(); }}>{t('Forget them')}</button>
+        </div>
+      ) : <p class="muted hint">{t('Queries you run are kept here, in this browser.')}</p>)}
+    </Menu>
+  );
+}
 
-  const load = useLoad<Answer<QueryData> | null>(async (signal) => {
+interface Answered { data: QueryData; warnings: string[]; infos: string[]; range: Range | null; expr: string; ms: number }
+interface PanelProps { n: number; only: boolean; tick: number; onRemove: () => void }
+
+function QueryPanel({ n, only, tick, onRemove }: PanelProps): JSX.Element {
+  const params = route.value.params;
+  const get = (name: string): string | null => params.get(`g${n}.${name}`);
+  const set = (change: Record<string, string | null>, push = false): void => setParams(Object.fromEntries(Object.entries(change).map(([k, v]) => [`g${n}.${k}`, v])), push);
+  const expr = get('expr') ?? '';
+  const tab = get('tab') === '1' || get('tab') === 'table' ? 'table' : 'graph';
+  const range = parseDuration(get('range_input') ?? '') ?? 3600;
+  const fixedEnd = parseLinkTime(tab === 'table' ? (get('moment_input') ?? get('end_input')) : get('end_input'));
+  const stacked = get('stacked') === '1' || get('display_mode') === 'stacked';
+  const stepText = get('step_input') ?? get('res_step') ?? '';
+  const [now, setNow] = useState(() => Date.now() / 1000);
+  const end = fixedEnd ?? now;
+  const step = Math.max(parseDuration(stepText) ?? Math.max(1, Math.ceil(range / 400)), range / 11_000);
+  const [exploring, setExploring] = useState(false);
+  const [asked, setAsked] = useState(0);
+  const editor = useRef<Editor | null>(null);
+  const id = useId();
+
+  useEffect(() => setNow(Date.now() / 1000), [tick]);
+  const load = useLoad<Answered | null>(async (signal) => {
     if (!expr.trim()) return null;
     const from = performance.now();
-    const answer = tab === 'graph'
-      ? await rangeQuery(expr, Math.floor((end - range) / step) * step, Math.floor(end / step) * step, step, signal)
-      : await api<QueryData>('query', { query: expr, time: end.toFixed(3) }, signal);
-    setTook(performance.now() - from);
-    return answer;
-  }, [expr, tab, range, end, step]);
-
-  const graph = useMemo<Graph | null>(() => {
-    const data = load.data?.data;
-    if (!data || data.resultType !== 'matrix') return null;
-    return { series: data.result, start: Math.floor((end - range) / step) * step, end: Math.floor(end / step) * step, step };
-  }, [load.data]);
+    const last = Math.floor(end / step) * step, first = Math.floor((end - range) / step) * step;
+    const answer = tab === 'graph' ? await rangeQuery(expr, first, last, step, signal) : await api<QueryData>('query', { query: expr, time: end.toFixed(3) }, signal);
+    const series = tab === 'graph' && answer.data.resultType === 'matrix' ? answer.data.result : null;
+    return { ...answer, expr, ms: performance.now() - from, range: series && { series: series.slice(0, mostDrawn), start: first, end: last, step } };
+  }, [expr, tab, range, end, step, asked]);
 
   const run = (text: string): void => {
+    rememberQuery(text);
     setNow(Date.now() / 1000);
-    setParams({ 'g0.expr': text }, true);
-    load.reload();
+    setAsked(asked + 1);
+    set({ expr: text, tab: get('tab') ?? '0' }, text !== expr);
   };
-  const setEnd = (seconds: number | null): void => {
-    setParams({ 'g0.end_input': seconds === null ? null : new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ') });
-    if (seconds === null) setNow(Date.now() / 1000);
+  const setSpan = (s: Span): void => {
+    if (s.end === null) setNow(Date.now() / 1000);
+    set({ range_input: printDuration(s.range), end_input: s.end === null ? null : printLinkTime(s.end), moment_input: null }, true);
   };
-  const count = load.data?.data && 'length' in load.data.data.result && (load.data.data.resultType === 'vector' || load.data.data.resultType === 'matrix') ? load.data.data.result.length : null;
+  const answer = load.data;
+  const count = answer && Array.isArray(answer.data.result) && (answer.data.resultType === 'vector' || answer.data.resultType === 'matrix') ? answer.data.result.length : null;
+  const fault = load.error ? faultOf(expr, load.error.message) : null;
+  const infos = [...(answer?.infos ?? []), ...(count !== null && tab === 'graph' && count > mostDrawn ? [t('The first {0} of {1} series are drawn.', mostDrawn, count)] : [])];
+  const fresh = answer && !load.error && (tab === 'graph') === !!answer.range ? answer : null;
 
   return (
-    <div class="page">
-      <h1 class="sr-only">{t('Query')}</h1>
-      <ExpressionField value={expr} onRun={run} />
+    <section class="query" aria-label={only ? t('Query') : t('Query {0}', n + 1)}>
+      <ExpressionField value={expr} fault={useStable(fault)} focus={only && !matchMedia('(pointer: coarse)').matches} editor={editor} onRun={run}>
+        <span class="group tools">
+          <button type="button" aria-label={t('Metrics')} title={t('All metrics')} onClick={() => setExploring(true)}>
+            <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.5"><path d="M2.500 4h11M2.500 8h11M2.500 12h7" /></svg>
+          </button>
+          <HistoryMenu onChoose={run} />
+        </span>
+      </ExpressionField>
+      {exploring && <Explorer onChoose={(name) => editor.current?.insert(name)} onClose={() => setExploring(false)} />}
+      {fault && <FaultView expr={expr} fault={fault} />}
       <div class="bar">
-        <Tabs value={tab} label={t('View')} tabs={[['graph', t('Graph')], ['table', t('Table')]]} onChange={(v) => setParams({ 'g0.tab': v === 'graph' ? '0' : '1' })} />
-        <span class="group" role="group" aria-label={t('Time range')}>
-          <button type="button" aria-label={t('Earlier')} onClick={() => setEnd(end - range / 2)}>‹</button>
-          <select aria-label={t('Range')} value={ranges.includes(rangeText) ? rangeText : ''} onChange={(e) => e.currentTarget.value && setParams({ 'g0.range_input': e.currentTarget.value })}>
-            {!ranges.includes(rangeText) && <option value="">{formatDuration(range)}</option>}
-            {ranges.map((r) => <option value={r}>{r}</option>)}
-          </select>
-          <button type="button" aria-label={t('Later')} disabled={!endText} onClick={() => setEnd(end + range / 2)}>›</button>
-          <button type="button" onClick={() => setEnd(null)}>{endText ? formatTime(end) : t('now')}</button>
-        </span>
-        {tab === 'graph' && (
-          <label class="check"><input type="checkbox" checked={stacked} onChange={(e) => setParams({ 'g0.stacked': e.currentTarget.checked ? '1' : null })} /> {t('Stacked')}</label>
+        <Tabs id={id} value={tab} label={t('View')} tabs={[['graph', t('Graph')], ['table', t('Table')]]} onChange={(v) => set({ tab: v === 'graph' ? '0' : '1' })} />
+        {tab === 'graph' ? (
+          <>
+            <TimePicker span={{ range, end: fixedEnd }} now={now} onChange={setSpan} />
+            <label class="step">{t('Step')} <input type="text" inputMode="text" spellcheck={false} placeholder={printDuration(step)} value={stepText} onChange={(e) => set({ step_input: e.currentTarget.value.trim() || null, res_step: null })} /></label>
+            <label class="check"><input type="checkbox" checked={stacked} onChange={(e) => set({ stacked: e.currentTarget.checked ? '1' : null, display_mode: null })} /> {t('Stacked')}</label>
+          </>
+        ) : (
+          <span class="group" role="group" aria-label={t('Time')}>
+            <input type="datetime-local" step="1" aria-label={t('Time')} value={fixedEnd === null ? '' : formatTime(fixedEnd).replace(' ', 'T')}
+              onChange={(e) => set({ moment_input: e.currentTarget.value ? printLinkTime(Date.parse(e.currentTarget.value) / 1000) : null, end_input: null }, true)} />
+            <button type="button" disabled={fixedEnd === null} onClick={() => { setNow(Date.now() / 1000); set({ moment_input: null, end_input: null }, true); }}>{t('Now')}</button>
+          </span>
         )}
-        <span class="muted spacer" aria-live="polite">
-          {load.loading && expr ? t('Loading …') : count !== null && took !== null ? t('{0} series, {1} ms', count, Math.round(took)) : ''}
+        <span class="muted spacer" role="status">
+          {load.loading && expr ? t('Loading …') : count !== null && answer ? t(count === 1 ? '1 series, {1} ms' : '{0} series, {1} ms', count, Math.round(answer.ms)) : ''}
         </span>
+        {tab === 'table' && fresh && (count ?? 0) > 0 && <button type="button" onClick={() => download('query.csv', 'text/csv', toCsv(fresh.data))}>{t('CSV')}</button>}
+        {!only && <button type="button" class="icon" aria-label={t('Remove query {0}', n + 1)} title={t('Remove this query')} onClick={onRemove}>✕</button>}
       </div>
-      {load.error && <Problem error={load.error} />}
-      {load.data && <Notes warnings={load.data.warnings} infos={load.data.infos} />}
-      {!expr.trim() && (
-        <Empty>
-          <p>{t('Type a PromQL expression, or try one:')}</p>
-          <ul class="examples">{examples.map((e) => <li><button type="button" class="link mono" onClick={() => run(e)}>{e}</button></li>)}</ul>
-        </Empty>
-      )}
-      {!load.error && tab === 'graph' && graph && (graph.series.length
-        ? <Chart {...graph} stacked={stacked} title={expr} height={380} name={seriesName}
-            onZoom={(from, to) => setParams({ 'g0.range_input': `${Math.max(1, Math.round(to - from))}s`, 'g0.end_input': new Date(to * 1000).toISOString().slice(0, 19).replace('T', ' ') }, true)} />
-        : <Empty>{t('No series match in this range.')}</Empty>)}
-      {!load.error && tab === 'table' && load.data && <QueryTable data={load.data.data} />}
+      <TabPanel id={id} value={tab}>
+        {load.error && !fault && <Problem error={load.error} />}
+        {fresh && <Notes warnings={fresh.warnings} infos={infos} />}
+        {!expr.trim() && only && (
+          <Empty>
+            <p>{t('Type a PromQL expression, choose from the list of metrics, or try one of these:')}</p>
+            <ul class="examples">{examples.map((e) => <li><button type="button" class="link mono" onClick={() => run(e)}>{e}</button></li>)}</ul>
+          </Empty>
+        )}
+        {load.loading && !fresh && expr.trim() && !load.error && <Waiting />}
+        <div class={load.loading && fresh ? 'stale' : ''}>
+          {tab === 'graph' && fresh?.range && (fresh.range.series.length
+            ? <Chart range={fresh.range} stacked={stacked} title={fresh.expr} height={360} legend="table"
+                onZoom={(from, to) => setSpan({ range: Math.max(1, Math.round(to - from)), end: Math.round(to) })}
+                onZoomOut={() => setSpan(widen({ range, end: fixedEnd }, Date.now() / 1000))} />
+            : <Empty>{t('No series match in this range.')}</Empty>)}
+          {tab === 'table' && fresh && <QueryTable data={fresh.data} />}
+        </div>
+      </TabPanel>
+    </section>
+  );
+}
+
+/** The same object while its contents stay the same. */
+function useStable<T>(value: T): T {
+  const kept = useRef(value);
+  if (JSON.stringify(kept.current) !== JSON.stringify(value)) kept.current = value;
+  return kept.current;
+}
+
+/** The numbers of the panels in the address; at least one. */
+function panelsOf(params: URLSearchParams): number[] {
+  const found = new Set<number>();
+  for (const key of params.keys()) {
+    const m = /^g(\d{1,3})\./.exec(key);
+    if (m) found.add(Number(m[1]));
+  }
+  return found.size ? [...found].sort((a, b) => a - b) : [0];
+}
+
+export function QueryPage(): JSX.Element {
+  const params = route.value.params;
+  const panels = panelsOf(params);
+  const refresh = params.get('refresh') ?? '';
+  const [tick, setTick] = useState(0);
+  useEvery(refresh, () => setTick((n) => n + 1));
+  return (
+    <div class="page">
+      <div class="bar head">
+        <h1>{t('Query')}</h1>
+        <span class="spacer" />
+        <Refresh value={refresh} onChange={(v) => setParams({ refresh: v || null })} onNow={() => setTick(tick + 1)} />
+      </div>
+      {panels.map((n) => (
+        <QueryPanel key={n} n={n} only={panels.length === 1} tick={tick}
+          onRemove={() => setParams(Object.fromEntries([...params.keys()].filter((k) => k.startsWith(`g${n}.`)).map((k) => [k, null])), true)} />
+      ))}
+      <button type="button" onClick={() => setParams({ [`g${panels[panels.length - 1]}.expr`]: params.get(`g${panels[panels.length - 1]}.expr`) ?? '', [`g${panels[panels.length - 1] + 1}.expr`]: '' }, true)}>+ {t('Add a query')}</button>
     </div>
   );
 }

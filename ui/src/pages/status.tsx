@@ -1,9 +1,9 @@
 // What this server is, what it holds and how it was told to run.
 import type { JSX } from 'preact';
 import { api } from '../api';
-import { formatNumber } from '../format';
+import { formatDuration, formatNumber, formatTime } from '../format';
 import { useLoad } from '../hooks';
-import { Problem, Tabs } from '../parts';
+import { CopyButton, Empty, Problem, TabPanel, Tabs, Waiting } from '../parts';
 import { route, setParams } from '../router';
 import { t } from '../strings';
 
@@ -13,13 +13,44 @@ interface Tsdb {
 }
 interface Pair { name: string; value: number }
 
-function Facts({ path }: { path: string }): JSX.Element {
-  const load = useLoad(async (signal) => (await api<Record<string, unknown>>(path, {}, signal)).data, [path]);
-  if (load.error) return <Problem error={load.error} />;
+// Facts under their own names; times and sizes are also said for people.
+function readable(key: string, value: unknown): string {
+  const text = String(value);
+  if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) && !Number.isNaN(Date.parse(value))) {
+    const at = Date.parse(value) / 1000;
+    return `${formatTime(at)} (${t('{0} ago', formatDuration(Date.now() / 1000 - at))})`;
+  }
+  if (/^(min|max)Time$/.test(key)) return Math.abs(Number(value)) > 8.64e15 || value === 0 ? t('none yet') : `${text} (${formatTime(Number(value) / 1000)})`;
+  return text;
+}
+
+function FactTable({ rows, filter = '' }: { rows: Record<string, unknown>; filter?: string }): JSX.Element {
+  const found = Object.entries(rows).filter(([k, v]) => `${k} ${String(v)}`.toLowerCase().includes(filter.toLowerCase()));
+  if (!found.length) return <Empty>{t('Nothing matches.')}</Empty>;
   return (
     <table class="data facts"><tbody>
-      {Object.entries(load.data ?? {}).map(([k, v]) => <tr><th scope="row">{k}</th><td class="mono">{String(v)}</td></tr>)}
+      {found.map(([k, v]) => <tr><th scope="row">{k}</th><td class="mono">{readable(k, v) || <span class="muted">{t('empty')}</span>}</td></tr>)}
     </tbody></table>
+  );
+}
+
+// What Prometheus's clients expect of a Go program says nothing about this server.
+function telling(facts: Record<string, unknown>): Record<string, unknown> {
+  const { pharosVersion, version, ...rest } = facts;
+  const first = pharosVersion ? { [t('Pharos')]: pharosVersion, [t('answers as Prometheus')]: version } : {};
+  return { ...first, ...Object.fromEntries(Object.entries(rest).filter(([k, v]) => v !== '' && !/^go/i.test(k))) };
+}
+
+function Facts({ path, search }: { path: string; search?: boolean }): JSX.Element {
+  const load = useLoad(async (signal) => (await api<Record<string, unknown>>(path, {}, signal)).data, [path]);
+  const filter = route.value.params.get('search') ?? '';
+  if (load.error) return <Problem error={load.error} />;
+  if (!load.data) return <Waiting />;
+  return (
+    <>
+      {search && <input type="search" placeholder={t('Flag or value')} aria-label={t('Filter')} value={filter} onInput={(e) => setParams({ search: e.currentTarget.value || null })} />}
+      <FactTable rows={search ? load.data : telling(load.data)} filter={search ? filter : ''} />
+    </>
   );
 }
 
@@ -28,9 +59,9 @@ function Top({ title, rows, bytes }: { title: string; rows: Pair[]; bytes?: bool
   return (
     <section class="panel">
       <h2>{title}</h2>
-      <table class="data"><tbody>
+      <table class="data top"><tbody>
         {rows.map((r) => (
-          <tr><td class="mono">{r.name}</td><td class="num">{formatNumber(r.value, bytes ? 'bytes' : 'short')}</td>
+          <tr><td class="mono">{r.name}{' '}</td><td class="num">{formatNumber(r.value, bytes ? 'bytes' : 'short')}</td>
             <td class="meter" aria-hidden="true"><meter min={0} max={most} value={r.value} /></td></tr>
         ))}
       </tbody></table>
@@ -41,11 +72,11 @@ function Top({ title, rows, bytes }: { title: string; rows: Pair[]; bytes?: bool
 function Storage(): JSX.Element {
   const load = useLoad(async (signal) => (await api<Tsdb>('status/tsdb', {}, signal)).data, [], 15_000);
   if (load.error) return <Problem error={load.error} />;
-  if (!load.data) return <div class="skeleton" />;
+  if (!load.data) return <Waiting rows={2} />;
   const d = load.data;
   return (
     <>
-      <table class="data facts"><tbody>{Object.entries(d.headStats).map(([k, v]) => <tr><th scope="row">{k}</th><td class="mono">{String(v)}</td></tr>)}</tbody></table>
+      <FactTable rows={d.headStats} />
       <div class="grid">
         <Top title={t('Series by metric name')} rows={d.seriesCountByMetricName ?? []} />
         <Top title={t('Series by label pair')} rows={d.seriesCountByLabelValuePair ?? []} />
@@ -59,22 +90,31 @@ function Storage(): JSX.Element {
 function Configuration(): JSX.Element {
   const load = useLoad(async (signal) => (await api<{ yaml: string }>('status/config', {}, signal)).data.yaml, []);
   if (load.error) return <Problem error={load.error} />;
-  return <pre class="code" tabIndex={0} aria-label={t('Configuration')}>{load.data}</pre>;
+  if (load.data === undefined) return <Waiting />;
+  if (!load.data.trim()) return <Empty>{t('No configuration file: Pharos scrapes itself and this host.')}</Empty>;
+  return <div class="code-box"><CopyButton text={load.data} label={t('Copy the configuration')} /><pre class="code" tabIndex={0} role="group" aria-label={t('Configuration')}>{load.data}</pre></div>;
 }
 
+type Part = 'server' | 'storage' | 'config' | 'flags';
+// Prometheus's own addresses for these pages open the right part.
+const byPath: Record<string, Part> = { '/config': 'config', '/flags': 'flags', '/tsdb-status': 'storage' };
+
 export function StatusPage(): JSX.Element {
-  const tab = (route.value.params.get('tab') ?? 'server') as 'server' | 'storage' | 'config' | 'flags';
+  const asked = route.value.params.get('tab');
+  const tab: Part = asked === 'storage' || asked === 'config' || asked === 'flags' || asked === 'server' ? asked : (byPath[route.value.raw] ?? 'server');
   return (
     <div class="page">
-      <div class="bar">
+      <div class="bar head">
         <h1>{t('Status')}</h1>
-        <Tabs value={tab} label={t('Part')} onChange={(v) => setParams({ tab: v }, true)}
+        <Tabs id="status" value={tab} label={t('Part')} onChange={(v) => setParams({ tab: v, search: null }, true)}
           tabs={[['server', t('Server')], ['storage', t('Storage')], ['config', t('Configuration')], ['flags', t('Flags')]]} />
       </div>
-      {tab === 'server' && <><h2>{t('Build')}</h2><Facts path="status/buildinfo" /><h2>{t('Runtime')}</h2><Facts path="status/runtimeinfo" /></>}
-      {tab === 'storage' && <Storage />}
-      {tab === 'config' && <Configuration />}
-      {tab === 'flags' && <Facts path="status/flags" />}
+      <TabPanel id="status" value={tab}>
+        {tab === 'server' && <><h2>{t('Build')}</h2><Facts path="status/buildinfo" /><h2>{t('Runtime')}</h2><Facts path="status/runtimeinfo" /></>}
+        {tab === 'storage' && <Storage />}
+        {tab === 'config' && <Configuration />}
+        {tab === 'flags' && <Facts path="status/flags" search />}
+      </TabPanel>
     </div>
   );
 }
