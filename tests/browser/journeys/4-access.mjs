@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs';
+import { assert, box, open, query, type, waitParam } from './lib.mjs';
+
+const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+const pages = ['/', '/query', '/query?g0.expr=up&g0.tab=0&g0.range_input=1m', '/query?g0.expr=up&g0.tab=1', '/query?g0.expr=rate(up)', '/targets', '/alerts', '/rules', '/status', '/status?tab=storage', '/status?tab=config', '/status?tab=flags'];
+
+async function check(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  // The list of completions is driven from the text box (aria-activedescendant); its own focus would be a second one.
+  const real = violations.filter((v) => !(v.id === 'scrollable-region-focusable' && v.nodes.every((n) => JSON.stringify(n.target).includes('cm-ac-'))));
+  assert.deepEqual(real.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} ${n.failureSummary.split('\n')[1] ?? ''}`).join(' | ')}`), [], where);
+}
+
+for (const colorScheme of ['light', 'dark']) {
+  journey(`axe: no violation, ${colorScheme}`, async (page, world, { shots }) => {
+    for (const path of pages) {
+      await open(page, world.base + path);
+      await page.waitForTimeout(500);
+      await check(page, path);
+      if (shots && colorScheme === 'dark') await page.screenshot({ path: `${shots}/dark${path.replace(/\W+/g, '-')}.png`, fullPage: true });
+    }
+    await query(page, world, 'up');
+    await page.getByRole('button', { name: /^Last 1h/ }).click();
+    await check(page, 'time menu');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Metrics', exact: true }).click();
+    await page.locator('.metrics li').first().waitFor();
+    await check(page, 'list of metrics');
+    await page.keyboard.press('Escape');
+    await type(page, 'node_cp');
+    await page.locator('.cm-tooltip-autocomplete li').first().waitFor();
+    await check(page, 'completion');
+    await open(page, `${world.base}/alerts`);
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    await check(page, 'keys');
+  }, { colorScheme });
+}
+
+for (const width of [390, 360]) {
+  journey(`phone: ${width} px wide`, async (page, world, { shots }) => {
+    for (const path of pages) {
+      await open(page, world.base + path);
+      await page.waitForTimeout(400);
+      const size = await page.evaluate(() => ({ inner: document.documentElement.clientWidth, scroll: document.documentElement.scrollWidth }));
+      assert(size.scroll <= size.inner, `${path} is ${size.scroll} wide`);
+      if (shots) await page.screenshot({ path: `${shots}/phone-${width}${path.replace(/\W+/g, '-')}.png`, fullPage: true });
+    }
+    for (const link of await page.getByRole('navigation').getByRole('link').all()) {
+      const b = await link.boundingBox();
+      assert(b.x >= 0 && b.x + b.width <= width, `${await link.innerText()} is on the screen`);
+    }
+    await query(page, world, 'up');
+    await page.getByRole('button', { name: /^Last 1h/ }).tap();
+    const menu = await page.locator('.menu').boundingBox();
+    assert(menu.x >= 0 && menu.x + menu.width <= width, 'the time menu is on the screen');
+    if (shots) await page.screenshot({ path: `${shots}/phone-${width}-menu.png` });
+    await page.getByRole('button', { name: 'Last 15m' }).tap();
+    await waitParam(page, 'g0.range_input', '15m');
+  }, { viewport: { width, height: 800 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+}
+
+journey('keys only: from the overview to an answer and to an alert', async (page, world) => {
+  await open(page, `${world.base}/`);
+  await page.getByRole('figure').nth(5).waitFor();
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to the content');
+  // Each stop is visible and marked, and they follow the page.
+  let before = null;
+  for (let i = 0; i < 30; i++) {
+    await page.keyboard.press('Tab');
+    const now = await page.evaluate(() => {
+      const e = document.activeElement, r = e.getBoundingClientRect(), s = getComputedStyle(e);
+      return { what: e.outerHTML.slice(0, 80), top: r.top + scrollY, width: r.width, outline: s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 1, body: e === document.body };
+    });
+    if (now.body) break;
+    assert(now.outline && now.width > 0, `the focus is seen on ${now.what}`);
+    if (before) assert(now.top > before.top - 420, `the focus does not jump back to ${now.what}`);
+    before = now;
+  }
+  await page.keyboard.press('g');
+  await page.keyboard.press('q');
+  await page.waitForURL(/\/query/);
+  await box(page).waitFor();
+  await page.waitForFunction(() => document.activeElement?.classList.contains('editor'));
+  await page.keyboard.type('sum(up)');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Enter');
+  await page.getByRole('figure').waitFor();
+  // Tab leaves the editor: it is no trap.
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), 'Metrics');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Run');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Graph');
+  await page.keyboard.press('ArrowRight');
+  await page.locator('table.data').first().waitFor();
+  assert.equal(new URL(page.url()).searchParams.get('g0.tab'), '1');
+  await page.keyboard.press('g');
+  await page.keyboard.press('a');
+  await page.getByRole('heading', { name: 'Alerts' }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  await page.keyboard.press('/');
+  await page.keyboard.type('TargetIsDown');
+  await page.getByText('refused is down').waitFor();
+  assert.equal(await page.locator('details.alert').count(), 1);
+});
+
+journey('light and dark: by the system, by choice, and kept', async (page, world) => {
+  await open(page, `${world.base}/`);
+  const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+  assert.equal(await theme(), 'light');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.waitForFunction(() => document.documentElement.dataset.theme === 'dark');
+  await page.getByRole('button', { name: 'Switch between light and dark' }).click();
+  assert.equal(await theme(), 'light');
+  await page.reload();
+  await page.locator('main .page').waitFor();
+  assert.equal(await theme(), 'light');
+});
