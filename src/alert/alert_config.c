@@ -210,11 +210,6 @@ static void read_receivers(Reader *r, ConfMap *top)
 }
 
 /* ---- routes ---- */
-static int by_text(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 static void read_group_by(Reader *r, ConfMap *m, const AlertRoute *parent, AlertRoute *ret)
 {
     const Str *names;
@@ -245,7 +240,7 @@ static void read_group_by(Reader *r, ConfMap *m, const AlertRoute *parent, Alert
     if (ret->group_by_all && ret->group_by_len)
         conf_error(r->conf, node, "cannot have wildcard group_by (`...`) and other labels at the same time");
     if (ret->group_by_len > 1)
-        qsort(at, ret->group_by_len, sizeof *at, by_text);
+        qsort(at, ret->group_by_len, sizeof *at, str_order);
     ret->group_by = at;
 }
 
@@ -314,7 +309,7 @@ static void read_route(Reader *r, const ConfNode *n, const AlertRoute *parent, i
 /* ---- templates ---- */
 typedef VEC(char *) Paths;
 typedef struct Listing {
-    char pattern[512];
+    char pattern[1024];
     const char *dir;
     Paths *out;
 } Listing;

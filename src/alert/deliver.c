@@ -159,7 +159,7 @@ static void settle(Alerter *a, Integration *i, const QueueItem *q, const Deliver
         i->fails = 0;
         i->last_ok_ms = now;
     } else {
-        snprintf(i->last_error, sizeof i->last_error, "%s", r->reason);
+        str_fit(i->last_error, sizeof i->last_error, r->reason);
         i->last_error_ms = now;
     }
     if (r->verdict == DELIVERY_RETRY && !too_old) {

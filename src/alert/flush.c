@@ -63,12 +63,6 @@ static Err said_write(Alerter *a, Str key, i64 now, const u64 *firing, u32 firin
     return e;
 }
 
-static int by_u64(const void *a, const void *b)
-{
-    u64 x = *(const u64 *)a, y = *(const u64 *)b;
-    return x < y ? -1 : x > y;
-}
-
 static bool is_subset(const u64 *small, u32 n, const u64 *big, u32 m)
 {
     u32 k = 0;
@@ -208,7 +202,7 @@ static void look_for(Look *l, Integration *i)
     LOG_ERROR("alert", "Notification could not be queued", LF_STR("integration", i->config->id),
               LF_STR("group", l->key), LF_WHY(&why));
     mutex_lock(&l->a->lock);
-    snprintf(i->last_error, sizeof i->last_error, "%s", why.text);
+    str_fit(i->last_error, sizeof i->last_error, why.text);
     i->last_error_ms = l->now;
     mutex_unlock(&l->a->lock);
     metric_inc(i->m_failed);
@@ -258,9 +252,9 @@ static bool look_begin(Look *l, Alerter *a, AlertGroup *g, i64 now)
     if (l->len > 1)
         qsort(l->alerts, l->len, sizeof *l->alerts, by_job_instance);
     if (l->firing_len > 1)
-        qsort(l->firing, l->firing_len, sizeof *l->firing, by_u64);
+        qsort(l->firing, l->firing_len, sizeof *l->firing, u64_order);
     if (l->resolved_len > 1)
-        qsort(l->resolved, l->resolved_len, sizeof *l->resolved, by_u64);
+        qsort(l->resolved, l->resolved_len, sizeof *l->resolved, u64_order);
     return !arena_over(&l->arena);
 }
 
@@ -281,7 +275,7 @@ static void look_end(Look *l)
     for (size_t i = 0; i < g->alerts.len;) {
         GroupAlert *x = &g->alerts.at[i];
         bool told = x->ends_ms && x->ends_ms <= l->now &&
-                    bsearch(&x->fingerprint, l->resolved, l->resolved_len, sizeof(u64), by_u64);
+                    bsearch(&x->fingerprint, l->resolved, l->resolved_len, sizeof(u64), u64_order);
         if (!told) {
             i++;
             continue;

@@ -64,6 +64,9 @@ static Err why_vset(Why *why, Err e, u32 line, u32 col, const char *fmt, va_list
     return e;
 }
 
+/* The functions behind the macros. */
+#undef why_set
+#undef why_at
 Err why_set(Why *why, Err e, const char *fmt, ...)
 {
     va_list ap;

@@ -52,6 +52,22 @@ typedef struct Why {
  * A second call replaces the first. */
 Err why_set(Why *why, Err e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 Err why_at(Why *why, Err e, u32 line, u32 col, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+/* The call and then e itself, so that compilers and analyzers see that a function which ends so does not return OK. */
+#define why_set(why, e, ...)                                                                                 \
+    ({                                                                                                       \
+        Err why_e_ = (e);                                                                                    \
+        err_after((why_set)((why), why_e_, __VA_ARGS__), why_e_);                                            \
+    })
+#define why_at(why, e, line, col, ...)                                                                       \
+    ({                                                                                                       \
+        Err why_e_ = (e);                                                                                    \
+        err_after((why_at)((why), why_e_, (line), (col), __VA_ARGS__), why_e_);                              \
+    })
+static inline Err err_after(Err said, Err e)
+{
+    (void)said;
+    return e;
+}
 /* Puts a prefix ("reading wal/00001: ") before the sentence already there. Returns why->err. */
 Err why_prefix(Why *why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "file:line:col: text" (parts that are known). Returns buf. */

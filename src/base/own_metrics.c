@@ -237,10 +237,13 @@ static void put_process(Buf *out)
     getrusage(RUSAGE_SELF, &ru);
     f64 cpu = (f64)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
               (f64)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6;
-    unsigned long long vsize = 0, rss = 0;
+    u64 vsize = 0, rss = 0;
+    char line[128], *rest;
     FILE *f = fopen("/proc/self/statm", "r");
-    if (f && fscanf(f, "%llu %llu", &vsize, &rss) != 2)
-        vsize = rss = 0;
+    if (f && fgets(line, sizeof line, f)) {
+        vsize = strtoull(line, &rest, 10);
+        rss = strtoull(rest, NULL, 10);
+    }
     if (f)
         fclose(f);
     struct rlimit fds = {0};

@@ -139,6 +139,27 @@ size_t rune_encode(u32 r, char out[4])
     return 4;
 }
 
+int str_order(const void *a, const void *b)
+{
+    return str_cmp(*(const Str *)a, *(const Str *)b);
+}
+
+int u64_order(const void *a, const void *b)
+{
+    u64 x = *(const u64 *)a, y = *(const u64 *)b;
+    return (x > y) - (x < y);
+}
+
+void str_fit(char *ret, size_t cap, const char *text)
+{
+    size_t n = strnlen(text, cap);
+    if (n == cap)
+        for (n = cap - 1; n && ((u8)text[n] & 0xc0) == 0x80;)
+            n--;
+    memcpy(ret, text, n);
+    ret[n] = 0;
+}
+
 bool str_is_utf8(Str s)
 {
     while (s.len) {

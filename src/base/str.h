@@ -60,6 +60,12 @@ size_t str_find_char(Str s, char c);        /* SIZE_MAX when absent */
 size_t str_find(Str s, Str needle);         /* SIZE_MAX when absent */
 /* Splits at the first sep: head gets what is before it (or all), tail the rest. True when sep was there. */
 bool str_cut(Str s, char sep, Str *ret_head, Str *ret_tail);
+/* Value of a digit to the base 16 (and so to any smaller one); 16 when it is none. */
+static inline u32 hex_digit(char c)
+{
+    char low = (char)(c | 0x20);
+    return c >= '0' && c <= '9' ? (u32)(c - '0') : low >= 'a' && low <= 'f' ? (u32)(low - 'a' + 10) : 16;
+}
 bool str_is_utf8(Str s);
 /* Bytes of the longest prefix of s that holds at most `runes` code points. */
 size_t str_rune_prefix(Str s, size_t runes);
@@ -67,6 +73,8 @@ size_t str_rune_count(Str s);
 /* Decodes one code point at s; returns bytes used (1 and U+FFFD for an invalid byte, 0 for empty). */
 size_t str_rune(Str s, u32 *ret_rune);
 size_t rune_encode(u32 rune, char ret_utf8[4]);
+/* As much of text as fits into an array of cap bytes, NUL-terminated; a code point that does not fit whole is left out. */
+void str_fit(char *ret, size_t cap, const char *text);
 
 /* XXH3, 64 bits. Stable across runs and machines: hashes may be stored. */
 u64 hash_bytes(const void *at, size_t len, u64 seed);
@@ -77,6 +85,10 @@ static inline u64 hash_str(Str s)
 u32 crc32c(u32 crc, const void *at, size_t len); /* Castagnoli; start with 0 */
 u64 random_u64(void);                            /* from the kernel; fast, per thread */
 void random_bytes(void *at, size_t len);
+
+/* For qsort and bsearch over arrays of these. */
+int str_order(const void *a, const void *b);
+int u64_order(const void *a, const void *b);
 
 /* Levenshtein-nearest of n candidates within distance 3, for "did you mean"; empty when none is near. */
 Str str_nearest(Str word, const Str *candidates, size_t n);

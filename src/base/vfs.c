@@ -187,6 +187,7 @@ static Err os_list(Vfs *v, const char *path, VfsListFn fn, void *arg, Why *why)
     if (!d)
         return fail(why, "list", path);
     Err e = OK;
+    int dir_fd = dirfd(d);
     for (;;) {
         errno = 0;
         struct dirent *ent = readdir(d);
@@ -200,7 +201,7 @@ static Err os_list(Vfs *v, const char *path, VfsListFn fn, void *arg, Why *why)
         bool is_dir = ent->d_type == DT_DIR;
         if (ent->d_type == DT_UNKNOWN || ent->d_type == DT_LNK) {
             struct stat st;
-            is_dir = fstatat(dirfd(d), ent->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
+            is_dir = dir_fd >= 0 && fstatat(dir_fd, ent->d_name, &st, 0) == 0 && S_ISDIR(st.st_mode);
         }
         if (!fn(arg, ent->d_name, is_dir))
             break;

@@ -167,11 +167,6 @@ static bool groups_agree(const SdItem *a, const SdItem *b)
     return true;
 }
 
-static int target_order(const void *a, const void *b)
-{
-    return labels_cmp(*(const Labels *)a, *(const Labels *)b);
-}
-
 static SdItem *name_look_up(SdJob *job, const DnsSd *c, Str name, Why *why, Err *ret_err)
 {
     SdItem *item = sd_item_new(name);
@@ -191,7 +186,7 @@ static SdItem *name_look_up(SdJob *job, const DnsSd *c, Str name, Why *why, Err 
         targets[i] = target_of(c, item->key, &answers[i], &item->arena);
     /* Servers rotate their answers: an order of our own keeps the list the same while the records are. */
     if (targets)
-        qsort(targets, len, sizeof *targets, target_order);
+        qsort(targets, len, sizeof *targets, labels_order);
     *item->groups = (TargetGroup){.source = item->key, .targets = targets, .targets_len = targets ? len : 0};
     return item;
 }

@@ -20,11 +20,6 @@ static bool on_name(void *arg, const char *name, bool is_dir)
     return true;
 }
 
-static int path_order(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 /* One pattern: a path, or a path with one * in its last part. */
 static void pattern_expand(Vfs *v, Str pattern, Arena *a, PathVec *found)
 {
@@ -47,7 +42,7 @@ static void pattern_expand(Vfs *v, Str pattern, Arena *a, PathVec *found)
     Str dir = l.dir.len ? arena_dup(a, l.dir) : S(".");
     v->list(v, dir.at, on_name, &l, NULL);
     if (found->len > before)
-        qsort(found->at + before, found->len - before, sizeof(Str), path_order);
+        qsort(found->at + before, found->len - before, sizeof(Str), str_order);
 }
 
 static void add_meta(SdItem *item)

@@ -1,5 +1,6 @@
 /* /api/v1/targets and its neighbours, as Prometheus answers them. */
 #include "collect/collector.h"
+#include "metrics/api/api.h"
 #include "metrics/promql/promql.h"
 #include <stdio.h>
 
@@ -197,33 +198,10 @@ u32 collector_target_count(Collector *c)
 static void reply_json(HttpReq *r, Buf *out)
 {
     if (buf_over(out))
-        http_reply(
-            r, 500, "application/json",
-            S("{\"status\":\"error\",\"errorType\":\"internal\",\"error\":\"the answer is too large\"}"));
+        api_error(r, API_INTERNAL, "the answer is too large");
     else
         http_reply(r, 200, "application/json", buf_view(out));
     buf_done(out);
-}
-
-static void reply_bad(HttpReq *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void reply_bad(HttpReq *r, const char *fmt, ...)
-{
-    char text[1200];
-    Buf out;
-    Json j;
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    buf_init(&out, 8192);
-    js_init(&j, &out);
-    js_object(&j);
-    js_kv(&j, "status", S("error"));
-    js_kv(&j, "errorType", S("bad_data"));
-    js_kv(&j, "error", str_c(text));
-    js_object_end(&j);
-    http_reply(r, 400, "application/json", buf_view(&out));
-    buf_done(&out);
 }
 
 static void on_targets(HttpReq *r, void *arg)
@@ -308,12 +286,12 @@ static void on_metadata(HttpReq *r, void *arg)
     i64 limit = -1;
     Str limit_text = http_param(r, S("limit")), selector = http_param(r, S("match_target"));
     if (limit_text.len && parse_i64(limit_text, &limit) != OK) {
-        reply_bad(r, "limit must be a number");
+        api_error(r, API_BAD_DATA, "limit must be a number");
         return;
     }
     if (selector.len && promql_parse_selector(selector, r->arena, &matchers, &why) != OK) {
-        reply_bad(r, "invalid parameter \"match_target\": %u:%u: parse error: %s", why.line, why.col,
-                  why.text);
+        api_error(r, API_BAD_DATA, "invalid parameter \"match_target\": %u:%u: parse error: %s", why.line,
+                  why.col, why.text);
         return;
     }
     buf_init(&out, ANSWER_MAX);
@@ -395,11 +373,11 @@ static void on_relabel_steps(HttpReq *r, void *arg)
         }
     mutex_unlock(&c->lock);
     if (pool.len == 0)
-        reply_bad(r, "no scrapePool parameter provided");
+        api_error(r, API_BAD_DATA, "no scrapePool parameter provided");
     else if (text.len == 0 || conf_finish(conf, &why) != OK)
-        reply_bad(r, "%s", text.len ? why.text : "no labels parameter provided");
+        api_error(r, API_BAD_DATA, "%s", text.len ? why.text : "no labels parameter provided");
     else if (!job)
-        reply_bad(r, "scrape pool %.*s not found", STR_FMT(pool));
+        api_error(r, API_BAD_DATA, "scrape pool %.*s not found", STR_FMT(pool));
     else {
         buf_init(&out, 16u << 20);
         steps_json(job, in, r->arena, &out);

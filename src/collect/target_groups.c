@@ -23,10 +23,10 @@ static bool hex4(Str s, size_t at, u32 *ret)
 {
     *ret = 0;
     for (size_t i = at; i < at + 4; i++) {
-        char ch = i < s.len ? s.at[i] : 'x', low = (char)(ch | 0x20);
-        if (!((ch >= '0' && ch <= '9') || (low >= 'a' && low <= 'f')))
+        u32 digit = i < s.len ? hex_digit(s.at[i]) : 16;
+        if (digit > 15)
             return false;
-        *ret = *ret << 4 | (u32)(ch <= '9' ? ch - '0' : low - 'a' + 10);
+        *ret = *ret << 4 | digit;
     }
     return true;
 }

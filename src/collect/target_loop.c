@@ -94,7 +94,7 @@ static void run_settle(Target *t, ScrapeRun *r)
     Collector *c = t->c;
     mutex_lock(&c->lock);
     t->health = r->err == OK ? HEALTH_UP : HEALTH_DOWN;
-    snprintf(t->last_error, sizeof t->last_error, "%s", r->error);
+    str_fit(t->last_error, sizeof t->last_error, r->error);
     t->last_duration_ns = r->duration_ns;
     t->cached_series = r->cached_series;
     mutex_unlock(&c->lock);
@@ -176,7 +176,7 @@ static void on_answer(void *arg, const HttpResult *a)
         metric_inc(scrape_metrics()->body_limit);
     } else if (a->err != OK) {
         r->err = a->err;
-        snprintf(r->error, sizeof r->error, "%s", a->why.text);
+        str_fit(r->error, sizeof r->error, a->why.text);
     } else if (a->status != 200) {
         r->err = E_UNAVAILABLE;
         snprintf(r->error, sizeof r->error, "server returned HTTP status %d %s", a->status,

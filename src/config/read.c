@@ -275,7 +275,7 @@ static bool yaml_int(Str s, i64 *ret)
     clean[len] = 0;
     bool minus = clean[0] == '-';
     const char *digits = clean + (minus || clean[0] == '+');
-    int base = 10;
+    u32 base = 10;
     if (digits[0] == '0' && digits[1]) {
         char b = (char)(digits[1] | 0x20);
         base = b == 'x' ? 16 : b == 'b' ? 2 : b == 'o' ? 8 : digits[1] == '.' || b == 'e' ? 10 : 8;
@@ -284,9 +284,7 @@ static bool yaml_int(Str s, i64 *ret)
     u64 v = 0;
     const char *p = digits;
     for (; *p; p++) {
-        int d = *p >= '0' && *p <= '9'                     ? *p - '0'
-                : (*p | 0x20) >= 'a' && (*p | 0x20) <= 'f' ? (*p | 0x20) - 'a' + 10
-                                                           : 99;
+        u32 d = hex_digit(*p);
         if (d >= base || __builtin_mul_overflow(v, (u64)base, &v) || __builtin_add_overflow(v, (u64)d, &v))
             break;
     }
@@ -454,11 +452,6 @@ u32 conf_enum(ConfMap *m, const char *key, const char *const *names, u32 count, 
                    STR_FMT(buf_view(&list)));
     buf_done(&list);
     return dflt;
-}
-
-static int label_order(const void *a, const void *b)
-{
-    return str_cmp(((const Label *)a)->name, ((const Label *)b)->name);
 }
 
 Labels conf_node_labels(Conf *c, const ConfNode *n, bool do_expand)

@@ -253,11 +253,6 @@ static Err live_series(Snapshot *s, const Matchers *sets, u32 sets_len, i64 mint
     return OK;
 }
 
-static int str_order(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 /* ids of names or pairs, marked once each, to sorted strings. */
 static void report(Str *all, u32 n, PromStrFn fn, void *arg)
 {

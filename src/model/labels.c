@@ -228,9 +228,14 @@ void lb_set(LabelsBuilder *b, Str name, Str value)
     b->at[b->len++] = (Label){name, value};
 }
 
-static int by_name(const void *a, const void *b)
+int label_order(const void *a, const void *b)
 {
     return str_cmp(((const Label *)a)->name, ((const Label *)b)->name);
+}
+
+int labels_order(const void *a, const void *b)
+{
+    return labels_cmp(*(const Labels *)a, *(const Labels *)b);
 }
 
 Labels lb_build(LabelsBuilder *b)
@@ -239,7 +244,7 @@ Labels lb_build(LabelsBuilder *b)
     for (u32 i = 1; i < b->len && sorted; i++)
         sorted = str_cmp(b->at[i - 1].name, b->at[i].name) < 0;
     if (!sorted)
-        qsort(b->at, b->len, sizeof(Label), by_name);
+        qsort(b->at, b->len, sizeof(Label), label_order);
     return (Labels){b->at, b->len};
 }
 

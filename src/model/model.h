@@ -23,7 +23,10 @@ Str labels_get(Labels l, Str name); /* empty when absent */
 bool labels_has(Labels l, Str name);
 bool labels_eq(Labels a, Labels b);
 int labels_cmp(Labels a, Labels b); /* Prometheus's order: label by label, name then value */
-u64 labels_hash(Labels l);          /* ours, 64 bits; not Prometheus's */
+/* For qsort: Label by name, Labels as labels_cmp. */
+int label_order(const void *a, const void *b);
+int labels_order(const void *a, const void *b);
+u64 labels_hash(Labels l);                                  /* ours, 64 bits; not Prometheus's */
 u64 labels_hash_for(Labels l, const Str *names, u32 n);     /* only these names (sorted) */
 u64 labels_hash_without(Labels l, const Str *names, u32 n); /* all but these (sorted) and __name__ */
 u64 labels_fingerprint(Labels l);      /* FNV-1a over name 0xff value 0xff: Alertmanager's identity */

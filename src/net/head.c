@@ -332,14 +332,6 @@ int head_parse(Str head, u32 headers, Arena *a, Head *ret, const char **ret_why)
 
 /* ---- paths and parameters ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Undoes escapes into to (which has room for s.len bytes); SIZE_MAX for a broken one. */
 static size_t unescape(Str s, bool plus_is_space, char *to)
 {
@@ -349,8 +341,8 @@ static size_t unescape(Str s, bool plus_is_space, char *to)
         if (c == '%') {
             if (i + 2 >= s.len)
                 return SIZE_MAX;
-            int hi = hex_digit(s.at[i + 1]), lo = hex_digit(s.at[i + 2]);
-            if (hi < 0 || lo < 0)
+            u32 hi = hex_digit(s.at[i + 1]), lo = hex_digit(s.at[i + 2]);
+            if (hi > 15 || lo > 15)
                 return SIZE_MAX;
             c = (char)(hi << 4 | lo);
             i += 2;
@@ -461,11 +453,11 @@ static ChunkedResult chunked_byte(Chunked *c, u8 b)
 {
     switch (c->state) {
     case C_SIZE: {
-        int d = hex_digit((char)b);
-        if (d >= 0) {
+        u32 d = hex_digit((char)b);
+        if (d < 16) {
             if (++c->digits > 15)
                 return CHUNKED_BAD;
-            c->left = c->left << 4 | (u64)d;
+            c->left = c->left << 4 | d;
             return CHUNKED_MORE;
         }
         if (c->digits == 0)

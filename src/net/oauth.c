@@ -47,7 +47,7 @@ static void forget_value(Token *t)
 static void fail_waiters(Token *t, Err e, const char *why)
 {
     char text[512]; /* the callers' ends may end the token too */
-    snprintf(text, sizeof text, "%s", why);
+    str_fit(text, sizeof text, why);
     for (HttpCallHandle *h; (h = t->waiters);) {
         t->waiters = h->next_waiter;
         h->token = NULL;

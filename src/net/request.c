@@ -145,7 +145,7 @@ static bool take_tenant_header(Req *r)
 
 static int auth_failed(Req *r, int status, const char *why)
 {
-    snprintf(r->auth_why, sizeof r->auth_why, "%s", why);
+    str_fit(r->auth_why, sizeof r->auth_why, why);
     return status;
 }
 

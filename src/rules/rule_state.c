@@ -206,7 +206,8 @@ Err state_open(StateLog **ret, const RulesEnv *env, Why *why)
         e = ilog_read(s->log, 0, (LogPos){0}, on_record, s, why);
     if (e != OK) {
         state_close(s);
-        why_prefix(why, "alert state in %s (moved away, the server starts and every `for` begins anew): ", env->state_dir);
+        why_prefix(why, "alert state in %s (moved away, the server starts and every `for` begins anew): ",
+                   env->state_dir);
         return e;
     }
     *ret = s;

@@ -10,22 +10,6 @@
     "struct { Labels map[string]string; ExternalLabels map[string]string; ExternalURL string; Value "        \
     "interface {} }"
 
-static Err wrong_args(u32 have, u32 want, const char *name, Why *why)
-{
-    return why_set(why, E_EXEC, "wrong number of args for %s: want %u got %u", name, want, have);
-}
-#define NEED(k, name)                                                                                        \
-    if (n != (k))                                                                                            \
-    return wrong_args(n, (k), (name), why)
-
-static Err need_str(Tv v, Str *ret, Why *why)
-{
-    if (v.kind != TV_STR && v.kind != TV_SAFE_HTML)
-        return why_set(why, E_EXEC, "wrong type for value; expected string; got %s", tv_type_name(v));
-    *ret = v.u.s;
-    return OK;
-}
-
 static Err to_f64(Tv v, f64 *ret, Why *why)
 {
     switch (v.kind) {
@@ -46,13 +30,6 @@ static Err to_f64(Tv v, f64 *ret, Why *why)
     default:
         return why_set(why, E_EXEC, "can't convert %s to float", tv_type_name(v));
     }
-}
-
-static Tv done(TmplExec *x, Buf *b)
-{
-    Str s = arena_dup(tmpl_arena(x), buf_view(b));
-    buf_done(b);
-    return tv_str(s);
 }
 
 /* ---- numbers for people ---- */
@@ -86,7 +63,7 @@ static Err fn_humanize(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why 
     static const char *const si[] = {"k", "M", "G", "T", "P", "E", "Z", "Y"};
     static const char *const iec[] = {"ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"};
     bool binary = arg != NULL;
-    NEED(1, binary ? "humanize1024" : "humanize");
+    TRY(tmpl_args(n, 1, 1, binary ? "humanize1024" : "humanize", why));
     f64 v;
     TRY(to_f64(a[0], &v, why));
     Buf b;
@@ -100,13 +77,13 @@ static Err fn_humanize(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why 
     }
     put_4g(&b, v);
     buf_c(&b, prefix);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_humanize_duration(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "humanizeDuration");
+    TRY(tmpl_args(n, 1, 1, "humanizeDuration", why));
     f64 v;
     TRY(to_f64(a[0], &v, why));
     Buf b;
@@ -138,20 +115,20 @@ static Err fn_humanize_duration(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *
             buf_char(&b, 's');
         }
     }
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_humanize_percentage(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "humanizePercentage");
+    TRY(tmpl_args(n, 1, 1, "humanizePercentage", why));
     f64 v;
     TRY(to_f64(a[0], &v, why));
     Buf b;
     buf_init(&b, 64);
     put_4g(&b, v * 100);
     buf_char(&b, '%');
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
@@ -175,7 +152,7 @@ static Err to_time(f64 v, Tv *ret, Why *why)
 
 static Err fn_to_time(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, arg ? "humanizeTimestamp" : "toTime");
+    TRY(tmpl_args(n, 1, 1, arg ? "humanizeTimestamp" : "toTime", why));
     f64 v;
     TRY(to_f64(a[0], &v, why));
     if (!isfinite(v)) {
@@ -184,7 +161,7 @@ static Err fn_to_time(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *
         Buf b;
         buf_init(&b, 64);
         put_4g(&b, v);
-        *ret = done(x, &b);
+        *ret = tmpl_take(x, &b);
         return OK;
     }
     Tv t;
@@ -194,14 +171,14 @@ static Err fn_to_time(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *
         Buf b;
         buf_init(&b, 128);
         tv_print(&b, t);
-        *ret = done(x, &b);
+        *ret = tmpl_take(x, &b);
     }
     return OK;
 }
 
 static Err fn_to_duration(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "toDuration");
+    TRY(tmpl_args(n, 1, 1, "toDuration", why));
     f64 v;
     TRY(to_f64(a[0], &v, why));
     if (!isfinite(v))
@@ -214,17 +191,17 @@ static Err fn_to_duration(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, W
 
 static Err fn_now(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(0, "now");
+    TRY(tmpl_args(n, 0, 0, "now", why));
     *ret = tv_f64((f64)((RuleTmplHost *)tmpl_host(x))->now_ms / 1000.0);
     return OK;
 }
 
 static Err fn_parse_duration(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "parseDuration");
+    TRY(tmpl_args(n, 1, 1, "parseDuration", why));
     Str s;
     i64 ms;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     TRY(parse_duration_ms(s, &ms, why));
     *ret = tv_f64((f64)ms / 1000.0);
     return OK;
@@ -234,9 +211,9 @@ static Err fn_parse_duration(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret
 static Err fn_case(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
     char how = *(const char *)arg;
-    NEED(1, how == 't' ? "title" : how == 'u' ? "toUpper" : "toLower");
+    TRY(tmpl_args(n, 1, 1, how == 't' ? "title" : how == 'u' ? "toUpper" : "toLower", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     Buf b;
     buf_init(&b, 2 * s.len + 16);
     if (how == 'u')
@@ -245,17 +222,17 @@ static Err fn_case(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
         text_lower(&b, s);
     else
         text_title(&b, s, false);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_match(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(2, "match");
+    TRY(tmpl_args(n, 2, 2, "match", why));
     Str pattern, text;
     Regex *r;
-    TRY(need_str(a[0], &pattern, why));
-    TRY(need_str(a[1], &text, why));
+    TRY(tmpl_need_str(a[0], &pattern, why));
+    TRY(tmpl_need_str(a[1], &text, why));
     TRY(regex_new(pattern, 0, &r, why));
     *ret = tv_bool(regex_match(r, text));
     regex_free(r);
@@ -264,26 +241,26 @@ static Err fn_match(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
 
 static Err fn_replace(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(3, "reReplaceAll");
+    TRY(tmpl_args(n, 3, 3, "reReplaceAll", why));
     Str pattern, by, text;
     Regex *r;
-    TRY(need_str(a[0], &pattern, why));
-    TRY(need_str(a[1], &by, why));
-    TRY(need_str(a[2], &text, why));
+    TRY(tmpl_need_str(a[0], &pattern, why));
+    TRY(tmpl_need_str(a[1], &by, why));
+    TRY(tmpl_need_str(a[2], &text, why));
     TRY(regex_new(pattern, 0, &r, why));
     Buf b;
     buf_init(&b, 1 << 20);
     regex_replace_all(r, text, by, &b);
     regex_free(r);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_safe_html(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "safeHtml");
+    TRY(tmpl_args(n, 1, 1, "safeHtml", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     *ret = (Tv){.kind = TV_SAFE_HTML, .u.s = s};
     return OK;
 }
@@ -291,27 +268,27 @@ static Err fn_safe_html(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why
 static Err fn_link(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
     const char *tab = arg;
-    NEED(1, *tab == '0' ? "graphLink" : "tableLink");
+    TRY(tmpl_args(n, 1, 1, *tab == '0' ? "graphLink" : "tableLink", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     Buf b;
     buf_init(&b, 1 << 20);
     buf_c(&b, "/graph?g0.expr=");
     url_escape_query(&b, s);
     buf_printf(&b, "&g0.tab=%s", tab);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_url_escape(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "urlQueryEscape");
+    TRY(tmpl_args(n, 1, 1, "urlQueryEscape", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     Buf b;
     buf_init(&b, 1 << 20);
     url_escape_query(&b, s);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
@@ -343,9 +320,9 @@ static bool split_host_port(Str s, Str *host, Str *port)
 static Err fn_strip(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
     bool domain = arg != NULL;
-    NEED(1, domain ? "stripDomain" : "stripPort");
+    TRY(tmpl_args(n, 1, 1, domain ? "stripDomain" : "stripPort", why));
     Str s, host, port = S("");
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     bool split = split_host_port(s, &host, &port);
     if (!split)
         host = s;
@@ -401,10 +378,10 @@ static Tv labels_value(Arena *a, Labels l)
 
 static Err fn_query(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "query");
+    TRY(tmpl_args(n, 1, 1, "query", why));
     RuleTmplHost *h = tmpl_host(x);
     Str text;
-    TRY(need_str(a[0], &text, why));
+    TRY(tmpl_need_str(a[0], &text, why));
     if (!h->source)
         return why_set(why, E_EXEC, "there is nothing to query here");
     PromQuery q = {.text = text, .start_ms = h->now_ms, .end_ms = h->now_ms};
@@ -432,7 +409,7 @@ static Err fn_query(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
 
 static Err fn_first(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "first");
+    TRY(tmpl_args(n, 1, 1, "first", why));
     Tv v = tv_plain(a[0]);
     if (v.kind != TV_LIST)
         return why_set(why, E_EXEC, "wrong type for value; expected template.queryResult; got %s",
@@ -454,10 +431,10 @@ static Err need_sample(Tv v, const SampleObject **ret, Why *why)
 
 static Err fn_label(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(2, "label");
+    TRY(tmpl_args(n, 2, 2, "label", why));
     const SampleObject *s;
     Str name;
-    TRY(need_str(a[0], &name, why));
+    TRY(tmpl_need_str(a[0], &name, why));
     TRY(need_sample(a[1], &s, why));
     if (!tv_map_find(s->labels, name, ret))
         *ret = tv_str(S(""));
@@ -466,7 +443,7 @@ static Err fn_label(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
 
 static Err fn_value(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, arg ? "strvalue" : "value");
+    TRY(tmpl_args(n, 1, 1, arg ? "strvalue" : "value", why));
     const SampleObject *s;
     TRY(need_sample(a[0], &s, why));
     if (!arg)
@@ -478,9 +455,9 @@ static Err fn_value(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
 
 static Err fn_sort_by_label(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(2, "sortByLabel");
+    TRY(tmpl_args(n, 2, 2, "sortByLabel", why));
     Str name;
-    TRY(need_str(a[0], &name, why));
+    TRY(tmpl_need_str(a[0], &name, why));
     Tv v = tv_plain(a[1]);
     if (v.kind != TV_LIST)
         return why_set(why, E_EXEC, "wrong type for value; expected template.queryResult; got %s",
@@ -525,9 +502,9 @@ static Err fn_args(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
 
 static Err fn_tmpl(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(2, "tmpl");
+    TRY(tmpl_args(n, 2, 2, "tmpl", why));
     Str name;
-    TRY(need_str(a[0], &name, why));
+    TRY(tmpl_need_str(a[0], &name, why));
     Buf b;
     buf_init(&b, 1 << 20);
     Err e = tmpl_call(x, name, a[1], &b, why);
@@ -539,7 +516,7 @@ static Err fn_tmpl(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
 
 static Err fn_external_url(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(0, arg ? "pathPrefix" : "externalURL");
+    TRY(tmpl_args(n, 0, 0, arg ? "pathPrefix" : "externalURL", why));
     RuleTmplHost *h = tmpl_host(x);
     *ret = tv_str(h->external_url);
     Url u;

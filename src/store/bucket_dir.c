@@ -342,11 +342,6 @@ static bool take_name(void *arg, const char *name, bool is_dir)
     return true;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 typedef struct Listing {
     Bucket *b;
     Str prefix, after;
@@ -379,7 +374,7 @@ static Err list_dir(Listing *l, Str key, u32 depth, Why *why)
     if (e == E_NOT_FOUND && depth)
         e = OK; /* removed meanwhile */
     if (n.names.len)
-        qsort(n.names.at, n.names.len, sizeof(Str), by_name);
+        qsort(n.names.at, n.names.len, sizeof(Str), str_order);
     for (size_t i = 0; i < n.names.len && e == OK && !l->stopped; i++) {
         Str name = n.names.at[i];
         char full[PATH_MAX];

@@ -40,12 +40,6 @@ static bool take_name(void *arg, const char *name, bool is_dir)
     return true;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    u64 x = *(const u64 *)a, y = *(const u64 *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void names_done(Names *n)
 {
     for (size_t i = 0; i < n->strangers.len; i++)
@@ -63,7 +57,7 @@ static Err names_load(Vfs *v, const char *dir, const char *suffix, Names *ret, W
         return e;
     }
     if (ret->numbers.len)
-        qsort(ret->numbers.at, ret->numbers.len, 8, by_number);
+        qsort(ret->numbers.at, ret->numbers.len, 8, u64_order);
     return OK;
 }
 
@@ -312,7 +306,7 @@ Err fsck_bucket_manifest(Vfs *vfs, const char *dir, Str name, FsckReport *r, Why
         return OK;
     TRY(e);
     for (size_t i = 0; i < n.numbers.len; i++) {
-        char path[PATH_MAX];
+        char path[PATH_MAX + 32];
         snprintf(path, sizeof path, "%s/%020llu", root, (unsigned long long)n.numbers.at[i]);
         Buf object;
         buf_init(&object, 2 * ((size_t)MANIFEST_BYTES_MAX + MANIFEST_HEAD_BYTES + 8));

@@ -10,7 +10,8 @@ static void register_metrics(void)
 {
     m_failed = metric_counter("prometheus_tsdb_wal_writes_failed_total",
                               "Total number of WAL writes that failed.", "");
-    m_corrupt = metric_counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.", "");
+    m_corrupt =
+        metric_counter("prometheus_tsdb_wal_corruptions_total", "Total number of WAL corruptions.", "");
     m_syncs = metric_counter("pharos_log_syncs_total", "Syncs of the ingest log.", "");
     m_cut = metric_counter("pharos_log_cut_bytes_total",
                            "Bytes of torn tails removed when the log was opened.", "");

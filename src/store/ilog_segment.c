@@ -262,12 +262,6 @@ static bool take_name(void *arg, const char *name, bool is_dir)
     return true;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    u64 x = *(const u64 *)a, y = *(const u64 *)b;
-    return x < y ? -1 : x > y;
-}
-
 static Err replay(void *arg, const RecHead *h, Str body, Why *why)
 {
     ILog *l = arg;
@@ -377,7 +371,7 @@ Err ilog_segments_load(ILog *l, Why *why)
     Names names = {0};
     Err e = v->list(v, l->dir, take_name, &names, why);
     if (names.firsts.len)
-        qsort(names.firsts.at, names.firsts.len, 8, by_number);
+        qsort(names.firsts.at, names.firsts.len, 8, u64_order);
     bool removed = false;
     size_t n = names.firsts.len;
     for (size_t i = 0; i < n && e == OK; i++)

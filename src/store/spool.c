@@ -525,12 +525,6 @@ static bool take_name(void *arg, const char *name, bool is_dir)
     return true;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    u64 x = *(const u64 *)a, y = *(const u64 *)b;
-    return x < y ? -1 : x > y;
-}
-
 static Err ignore_record(void *arg, const RecHead *h, Str body, Why *why)
 {
     (void)arg, (void)h, (void)body, (void)why;
@@ -609,7 +603,7 @@ static Err start(Spool *s, Why *why)
     Names n = {0};
     Err e = v->list(v, s->dir, take_name, &n, why);
     if (n.firsts.len)
-        qsort(n.firsts.at, n.firsts.len, 8, by_number);
+        qsort(n.firsts.at, n.firsts.len, 8, u64_order);
     for (size_t i = 0; e == OK && i < n.firsts.len; i++) {
         bool is_last = i + 1 == n.firsts.len;
         e = load_segment(s, n.firsts.at[i], is_last ? 0 : n.firsts.at[i + 1], is_last, why);

@@ -56,22 +56,14 @@ void url_escape_path(Buf *out, Str s)
     url_escape(out, s, "$&+=:@", false);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 Err url_unescape(Buf *out, Str s, bool plus_is_space)
 {
     for (size_t i = 0; i < s.len; i++) {
         char c = s.at[i];
         if (c == '%') {
-            int hi = i + 2 < s.len ? hex_digit(s.at[i + 1]) : -1;
-            int lo = i + 2 < s.len ? hex_digit(s.at[i + 2]) : -1;
-            if (hi < 0 || lo < 0)
+            u32 hi = i + 2 < s.len ? hex_digit(s.at[i + 1]) : 16;
+            u32 lo = i + 2 < s.len ? hex_digit(s.at[i + 2]) : 16;
+            if (hi > 15 || lo > 15)
                 return E_PARSE;
             buf_char(out, (char)(hi << 4 | lo));
             i += 2;

@@ -93,6 +93,11 @@ Err tmpl_exec_named(TmplSet *s, Str name, Str text, Tv data, const TmplRun *run,
 Err tmpl_check(TmplSet *s, Str name, Str text, Arena *arena, Why *why);
 Arena *tmpl_arena(TmplExec *x);
 void *tmpl_host(TmplExec *x);
+/* For those who write functions: the number of arguments, a string argument, and a text as result (bounded by the arena it
+ * lands in; b is done). */
+Err tmpl_args(u32 have, u32 least, u32 most, const char *name, Why *why);
+Err tmpl_need_str(Tv v, Str *ret, Why *why);
+Tv tmpl_take(TmplExec *x, Buf *b);
 void tv_print(Buf *out, Tv v);                               /* as Go's fmt %v */
 void tv_printf(Buf *out, Str format, const Tv *args, u32 n); /* Go's fmt.Sprintf */
 const char *tv_type_name(Tv v);                              /* "string", "float64", "map[string]string" */

@@ -3,15 +3,14 @@
 
 #include <math.h>
 
-/* Anything written for a template is bounded by the arena it lands in. */
-static Tv str_from(TmplExec *x, Buf *b)
+Tv tmpl_take(TmplExec *x, Buf *b)
 {
     Str s = arena_dup(tmpl_arena(x), buf_view(b));
     buf_done(b);
     return tv_str(s);
 }
 
-static Err want(u32 have, u32 least, u32 most, const char *name, Why *why)
+Err tmpl_args(u32 have, u32 least, u32 most, const char *name, Why *why)
 {
     if (have >= least && have <= most)
         return OK;
@@ -20,9 +19,17 @@ static Err want(u32 have, u32 least, u32 most, const char *name, Why *why)
     return why_set(why, E_EXEC, "wrong number of args for %s: want at least %u got %u", name, least, have);
 }
 
+Err tmpl_need_str(Tv v, Str *ret, Why *why)
+{
+    if (v.kind != TV_STR && v.kind != TV_SAFE_HTML)
+        return why_set(why, E_EXEC, "wrong type for value; expected string; got %s", tv_type_name(v));
+    *ret = v.u.s;
+    return OK;
+}
+
 static Err fn_not(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 1, 1, "not", why));
+    TRY(tmpl_args(n, 1, 1, "not", why));
     *ret = tv_bool(!tv_truth(a[0]));
     return OK;
 }
@@ -35,7 +42,7 @@ static Err fn_and_or(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *w
 
 static Err fn_len(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 1, 1, "len", why));
+    TRY(tmpl_args(n, 1, 1, "len", why));
     Tv v = tv_plain(a[0]);
     if (v.kind == TV_STR || v.kind == TV_SAFE_HTML)
         *ret = tv_int((i64)v.u.s.len);
@@ -64,7 +71,7 @@ static Err index_int(Tv at, i64 len, bool inclusive, i64 *ret, Why *why)
 
 static Err fn_index(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 1, UINT32_MAX, "index", why));
+    TRY(tmpl_args(n, 1, UINT32_MAX, "index", why));
     Tv v = tv_plain(a[0]);
     if (v.kind == TV_NIL)
         return why_set(why, E_EXEC, "index of untyped nil");
@@ -97,7 +104,7 @@ static Err fn_index(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
 
 static Err fn_slice(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 1, 4, "slice", why));
+    TRY(tmpl_args(n, 1, 4, "slice", why));
     Tv v = tv_plain(a[0]);
     if (v.kind != TV_LIST && v.kind != TV_STR)
         return why_set(why, E_EXEC, "can't slice item of type %s", tv_type_name(a[0]));
@@ -119,7 +126,7 @@ static Err fn_slice(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
 
 static Err fn_call(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 1, UINT32_MAX, "call", why));
+    TRY(tmpl_args(n, 1, UINT32_MAX, "call", why));
     return why_set(why, E_EXEC, a[0].kind == TV_NIL ? "call of nil" : "non-function of type %s",
                    tv_type_name(a[0]));
 }
@@ -144,19 +151,19 @@ static Err fn_print(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
     Buf b;
     buf_init(&b, TEXT_MAX);
     sprint(&b, a, n, arg != NULL);
-    *ret = str_from(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_printf(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 1, UINT32_MAX, "printf", why));
+    TRY(tmpl_args(n, 1, UINT32_MAX, "printf", why));
     if (a[0].kind != TV_STR)
         return why_set(why, E_EXEC, "wrong type for value; expected string; got %s", tv_type_name(a[0]));
     Buf b;
     buf_init(&b, TEXT_MAX);
     tv_printf(&b, a[0].u.s, a + 1, n - 1);
-    *ret = str_from(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
@@ -217,7 +224,7 @@ static Err fn_escape(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *w
         url_escape_query(&b, buf_view(&text));
     }
     buf_done(&text);
-    *ret = str_from(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
@@ -269,7 +276,7 @@ Err tv_equal(Tv a, Tv b, bool *ret, Why *why)
 
 static Err fn_eq(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 1, UINT32_MAX, "eq", why));
+    TRY(tmpl_args(n, 1, UINT32_MAX, "eq", why));
     if (n == 1)
         return why_set(why, E_EXEC, "missing argument for comparison");
     bool same = false;
@@ -281,7 +288,7 @@ static Err fn_eq(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 
 static Err fn_ne(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    TRY(want(n, 2, 2, "ne", why));
+    TRY(tmpl_args(n, 2, 2, "ne", why));
     bool same;
     TRY(tv_equal(a[0], a[1], &same, why));
     *ret = tv_bool(!same);
@@ -292,7 +299,7 @@ static Err fn_ne(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 static Err fn_order(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
     char op = *(const char *)arg;
-    TRY(want(n, 2, 2, op == '<' ? "lt" : op == 'l' ? "le" : op == '>' ? "gt" : "ge", why));
+    TRY(tmpl_args(n, 2, 2, op == '<' ? "lt" : op == 'l' ? "le" : op == '>' ? "gt" : "ge", why));
     Basic ka = basic_kind(a[0]), kb = basic_kind(a[1]);
     if (ka == B_NONE || kb == B_NONE || ka == B_NIL || kb == B_NIL || ka == B_BOOL || kb == B_BOOL)
         return why_set(why, E_EXEC, "invalid type for comparison");

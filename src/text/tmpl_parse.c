@@ -387,13 +387,10 @@ static bool unquote(Parser *p, Str body, Buf *out)
             if (digits == 3)
                 i--;
             for (int k = 0; k < digits; k++, i++) {
-                char d = i < body.len ? body.at[i] : 0;
-                int h = d >= '0' && d <= '9'                 ? d - '0'
-                        : (d | 32) >= 'a' && (d | 32) <= 'f' ? (d | 32) - 'a' + 10
-                                                             : 99;
-                if (h >= (digits == 3 ? 8 : 16))
+                u32 h = i < body.len ? hex_digit(body.at[i]) : 16, base = digits == 3 ? 8 : 16;
+                if (h >= base)
                     return false;
-                v = v * (digits == 3 ? 8 : 16) + (u32)h;
+                v = v * base + h;
             }
             if (digits <= 3) {
                 if (v > 255)
@@ -459,9 +456,7 @@ static bool parse_int(Str s, i64 *ret)
         char c = s.at[i];
         if (c == '_' && (digit || prefixed) && i + 1 < s.len && s.at[i + 1] != '_')
             continue;
-        u32 d = c >= '0' && c <= '9'                 ? (u32)(c - '0')
-                : (c | 32) >= 'a' && (c | 32) <= 'f' ? (u32)((c | 32) - 'a' + 10)
-                                                     : 99;
+        u32 d = hex_digit(c);
         if (d >= base || __builtin_mul_overflow(v, (u64)base, &v) || __builtin_add_overflow(v, (u64)d, &v))
             return false;
         digit = true;

@@ -87,11 +87,6 @@ bool expo_label_add(ExpoParser *p, Str name, Str value)
     return true;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return str_cmp(((const Label *)a)->name, ((const Label *)b)->name);
-}
-
 Err expo_labels_take(ExpoParser *p, Labels *ret, Str *ret_dup)
 {
     u32 n = p->scratch_len, kept = 0;
@@ -108,7 +103,7 @@ Err expo_labels_take(ExpoParser *p, Labels *ret, Str *ret_dup)
             in[k] = l;
         }
     } else if (!sorted) {
-        qsort(in, n, sizeof *in, by_name);
+        qsort(in, n, sizeof *in, label_order);
     }
     Label *out = arena_array(p->arena, Label, n ? n : 1);
     if (!out)

@@ -36,7 +36,7 @@ static Err decode_label(Str msg, Label *ret, Why *why)
     return r.is_bad ? malformed(why, "Label", &r, (const u8 *)msg.at) : OK;
 }
 
-static int label_order(const void *a, const void *b)
+static int name_value_order(const void *a, const void *b)
 {
     const Label *x = a, *y = b;
     int c = str_cmp(x->name, y->name);
@@ -62,7 +62,7 @@ static Err tidy_labels(Label *at, u32 *len, bool is_series, Why *why)
     }
     *len = n;
     if (!sorted) {
-        qsort(at, n, sizeof *at, label_order);
+        qsort(at, n, sizeof *at, name_value_order);
         for (u32 i = 1; i < n; i++)
             if (str_eq(at[i - 1].name, at[i].name))
                 return why_set(why, E_INVALID, "label name \"%.*s\" is not unique", STR_FMT(at[i].name));

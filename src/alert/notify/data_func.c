@@ -1,34 +1,11 @@
 /* Functions of Alertmanager's templates, and the default templates. */
 #include "alert/notify/notify.h"
 
-static Err wrong(u32 have, u32 want, const char *name, Why *why)
-{
-    return why_set(why, E_EXEC, "wrong number of args for %s: want %u got %u", name, want, have);
-}
-#define NEED(k, name)                                                                                        \
-    if (n != (k))                                                                                            \
-    return wrong(n, (k), (name), why)
-
-static Err need_str(Tv v, Str *ret, Why *why)
-{
-    if (v.kind != TV_STR && v.kind != TV_SAFE_HTML)
-        return why_set(why, E_EXEC, "wrong type for value; expected string; got %s", tv_type_name(v));
-    *ret = v.u.s;
-    return OK;
-}
-
-static Tv done(TmplExec *x, Buf *b)
-{
-    Str s = arena_dup(tmpl_arena(x), buf_view(b));
-    buf_done(b);
-    return tv_str(s);
-}
-
 static Err fn_join(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(2, "join");
+    TRY(tmpl_args(n, 2, 2, "join", why));
     Str sep;
-    TRY(need_str(a[0], &sep, why));
+    TRY(tmpl_need_str(a[0], &sep, why));
     Tv list = tv_plain(a[1]);
     if (list.kind != TV_LIST)
         return why_set(why, E_EXEC, "wrong type for value; expected []string; got %s", tv_type_name(a[1]));
@@ -39,28 +16,28 @@ static Err fn_join(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
             buf_str(&b, sep);
         tv_print(&b, list.u.list.at[i]);
     }
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_trim_space(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "trimSpace");
+    TRY(tmpl_args(n, 1, 1, "trimSpace", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     *ret = tv_str(str_trim(s));
     return OK;
 }
 
 static Err fn_title(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "title");
+    TRY(tmpl_args(n, 1, 1, "title", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     Buf b;
     buf_init(&b, 2 * s.len + 16);
     text_title(&b, s, true);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
@@ -77,8 +54,7 @@ static Err fn_list(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
 
 static Err fn_append(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    if (n < 1)
-        return wrong(n, 1, "append", why);
+    TRY(tmpl_args(n, 1, UINT32_MAX, "append", why));
     Tv list = tv_plain(a[0]);
     if (list.kind != TV_LIST)
         return why_set(why, E_EXEC, "wrong type for value; expected a list; got %s", tv_type_name(a[0]));
@@ -103,7 +79,7 @@ static Err fn_dict(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
     u32 len = 0;
     for (u32 i = 0; i < n; i += 2) {
         Str key;
-        if (need_str(a[i], &key, NULL) != OK)
+        if (tmpl_need_str(a[i], &key, NULL) != OK)
             return why_set(why, E_EXEC, "dict keys must be strings");
         u32 k = 0;
         while (k < len && str_cmp(at[k].key, key) < 0)
@@ -172,21 +148,21 @@ static void to_json(Json *j, Tv v, int depth)
 
 static Err fn_to_json(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "toJson");
+    TRY(tmpl_args(n, 1, 1, "toJson", why));
     Buf b;
     Json j;
     buf_init(&b, 1 << 20);
     js_init(&j, &b);
     to_json(&j, a[0], 0);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_date(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(2, "date");
+    TRY(tmpl_args(n, 2, 2, "date", why));
     Str layout;
-    TRY(need_str(a[0], &layout, why));
+    TRY(tmpl_need_str(a[0], &layout, why));
     if (a[1].kind != TV_TIME)
         return why_set(why, E_EXEC, "wrong type for value; expected time.Time; got %s", tv_type_name(a[1]));
     Civil c;
@@ -196,15 +172,15 @@ static Err fn_date(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
     Buf b;
     buf_init(&b, 1 << 16);
     print_time_go(&b, &c, layout);
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
 static Err fn_tz(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(2, "tz");
+    TRY(tmpl_args(n, 2, 2, "tz", why));
     Str name;
-    TRY(need_str(a[0], &name, why));
+    TRY(tmpl_need_str(a[0], &name, why));
     if (a[1].kind != TV_TIME)
         return why_set(why, E_EXEC, "wrong type for value; expected time.Time; got %s", tv_type_name(a[1]));
     *ret = a[1];
@@ -213,7 +189,7 @@ static Err fn_tz(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 
 static Err fn_now(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(0, "now");
+    TRY(tmpl_args(n, 0, 0, "now", why));
     const NotifyData *d = tmpl_host(x);
     *ret = (Tv){.kind = TV_TIME, .u.time = {d->now_ms * NS_PER_MS, NULL}};
     return OK;
@@ -221,7 +197,7 @@ static Err fn_now(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 
 static Err fn_since(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "since");
+    TRY(tmpl_args(n, 1, 1, "since", why));
     const NotifyData *d = tmpl_host(x);
     if (a[0].kind != TV_TIME)
         return why_set(why, E_EXEC, "wrong type for value; expected time.Time; got %s", tv_type_name(a[0]));
@@ -231,18 +207,18 @@ static Err fn_since(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *wh
 
 static Err fn_safe_url(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "safeUrl");
+    TRY(tmpl_args(n, 1, 1, "safeUrl", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     *ret = (Tv){.kind = TV_SAFE_HTML, .u.s = s};
     return OK;
 }
 
 static Err fn_url_unescape(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why)
 {
-    NEED(1, "urlUnescape");
+    TRY(tmpl_args(n, 1, 1, "urlUnescape", why));
     Str s;
-    TRY(need_str(a[0], &s, why));
+    TRY(tmpl_need_str(a[0], &s, why));
     Buf b;
     buf_init(&b, 1 << 20);
     Err e = url_unescape(&b, s, true);
@@ -250,7 +226,7 @@ static Err fn_url_unescape(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, 
         buf_done(&b);
         return why_set(why, E_EXEC, "invalid URL escape \"%.*s\"", (int)MIN(s.len, 100), s.at);
     }
-    *ret = done(x, &b);
+    *ret = tmpl_take(x, &b);
     return OK;
 }
 
@@ -270,7 +246,7 @@ static const TmplFunc own[] = {
     {"safeUrl", fn_safe_url, NULL},
     {"urlUnescape", fn_url_unescape, NULL},
 };
-static const char *const shared[] = {"toUpper",  "toLower",         "match",
+static const char *const shared[] = {"toUpper",      "toLower",  "match",
                                      "reReplaceAll", "safeHtml", "humanizeDuration"};
 
 /* The names and what they print are Alertmanager's: user templates build on them. */

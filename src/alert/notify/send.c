@@ -150,7 +150,7 @@ void notify_deliver(const NotifyTransport *t, const Delivery *d, Arena *arena, D
     Why why = {0};
     if (reveal_url(t, d->config, arena, &url, &why) != OK) {
         ret->verdict = DELIVERY_RETRY;
-        snprintf(ret->reason, sizeof ret->reason, "%s", why.text);
+        str_fit(ret->reason, sizeof ret->reason, why.text);
         return;
     }
     bool discord = d->config->kind == INTEGRATION_DISCORD;
@@ -168,8 +168,7 @@ void notify_deliver(const NotifyTransport *t, const Delivery *d, Arena *arena, D
     Err e = t->call ? t->call(t->arg, &call, arena, &r) : http_call(t->client, &call, arena, &r);
     if (e != OK || r.err != OK) {
         ret->verdict = DELIVERY_RETRY;
-        snprintf(ret->reason, sizeof ret->reason, "%s",
-                 r.why.text[0] ? r.why.text : err_name(e != OK ? e : r.err));
+        str_fit(ret->reason, sizeof ret->reason, r.why.text[0] ? r.why.text : err_name(e != OK ? e : r.err));
     } else {
         judge(d, &r, ret);
     }
@@ -226,7 +225,7 @@ Err notify_test(const NotifyTransport *t, const AlertConfig *c, Str receiver, St
                 Delivery del = {.config = ic, .kind = discord ? 'P' : 'W', .body = buf_view(&body)};
                 notify_deliver(t, &del, &arena, &res);
             } else {
-                snprintf(res.reason, sizeof res.reason, "%s", problem.text);
+                str_fit(res.reason, sizeof res.reason, problem.text);
             }
             buf_printf(out, "%.*s: %s%s%s%s%s\n", STR_FMT(ic->id), verdict_word(res.verdict),
                        res.provider_id[0] ? " as message " : "", res.provider_id, res.reason[0] ? ": " : "",

@@ -124,7 +124,7 @@ static void retry(Req *r, const HttpResult *res, i64 now)
     if (res->err == OK)
         snprintf(d->last_error, sizeof d->last_error, "the server answers %d", res->status);
     else
-        snprintf(d->last_error, sizeof d->last_error, "%s", res->why.text);
+        str_fit(d->last_error, sizeof d->last_error, res->why.text);
     back_off(d, r->conf, after, now);
     if (log_again(&d->logged_retry_ns, now, 60))
         LOG_WARN("remote", "Sending failed, trying again", LF_STR("remote_name", d->id),

@@ -107,11 +107,10 @@ Str label_unescape(Arena *arena, Str name)
         }
         u32 rune = 0, digits = 0;
         for (; i < s.len && s.at[i] != '_'; i++) {
-            char c = (char)(s.at[i] | 32);
-            bool is_digit = s.at[i] >= '0' && s.at[i] <= '9';
-            if (++digits > 6 || (!is_digit && (c < 'a' || c > 'f')))
+            u32 digit = hex_digit(s.at[i]);
+            if (++digits > 6 || digit > 15)
                 return name;
-            rune = rune * 16 + (u32)(is_digit ? s.at[i] - '0' : c - 'a' + 10);
+            rune = rune * 16 + digit;
         }
         if (i >= s.len || rune > 0x10ffff || (rune >= 0xd800 && rune < 0xe000))
             return name;
@@ -181,11 +180,6 @@ static Err collect(Api *a, HttpReq *r, Matchers m, const SelectHints *h, LabelsV
     return e;
 }
 
-static int cmp_labels(const void *x, const void *y)
-{
-    return labels_cmp(*(const Labels *)x, *(const Labels *)y);
-}
-
 /* Sorted, each once, as many as wanted. */
 static void reply_series(HttpReq *r, LabelsVec *list, u64 limit)
 {
@@ -193,7 +187,7 @@ static void reply_series(HttpReq *r, LabelsVec *list, u64 limit)
     u64 written = 0;
     bool truncated = false;
     if (list->len > 0)
-        qsort(list->at, list->len, sizeof(Labels), cmp_labels);
+        qsort(list->at, list->len, sizeof(Labels), labels_order);
     out_begin(&o, r, 200, API_JSON);
     buf_c(&o.b, "{\"status\":\"success\",\"data\":[");
     for (size_t i = 0; i < list->len && !truncated; i++) {

@@ -33,11 +33,6 @@ typedef struct FoldOp {
 
 /* ---- grouping ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 Str *sorted_names(Eval *e, const Str *names, u32 n, const Str *extra, u32 *ret_n)
 {
     Str *at = arena_array(e->arena, Str, n + 1);
@@ -47,7 +42,7 @@ Str *sorted_names(Eval *e, const Str *names, u32 n, const Str *extra, u32 *ret_n
         at[i] = names[i];
     if (extra)
         at[n++] = *extra;
-    qsort(at, n, sizeof *at, by_name);
+    qsort(at, n, sizeof *at, str_order);
     u32 k = 0;
     for (u32 i = 0; i < n; i++)
         if (k == 0 || !str_eq(at[k - 1], at[i]))
@@ -281,7 +276,7 @@ static Err fold_histogram(FoldOp *f, Group *g, u32 k, const Histogram *h, Str na
 
 static Err fold_series(FoldOp *f, const StepSeries *s, Why *why)
 {
-    Group *g;
+    Group *g = NULL;
     u32 n = f->op.g->n;
     TRY(group_of(f, s->labels, &g, why));
     g->drop_name |= s->drop_name;

@@ -245,6 +245,7 @@ static inline i64 sel_ref(const Selector *s, i64 step_t)
 {
     return (s->has_at ? s->at : step_t) - s->offset;
 }
+int series_order(const void *a, const void *b); /* qsort: PromSeries by labels */
 Err eval_matrix(Eval *e, const Plan *p, Grid *g, Arena *arena, PromResult *ret,
                 Why *why); /* foo[5m] as a result */
 

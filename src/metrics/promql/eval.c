@@ -336,7 +336,7 @@ static Err export_series(Eval *e, const Grid *g, const StepSeries *s, u32 n, Are
     return arena_over(arena) ? eval_memory(why) : OK;
 }
 
-static int by_labels(const void *a, const void *b)
+int series_order(const void *a, const void *b)
 {
     return labels_cmp(((const PromSeries *)a)->labels, ((const PromSeries *)b)->labels);
 }
@@ -364,7 +364,7 @@ static Err export_list(Eval *e, const Plan *p, Grid *g, SeriesList *l, Arena *ar
             TRY(export_series(e, g, &l->at[i], n, arena, &ret->series[ret->series_len++], why));
     }
     if (e->is_range || !is_ordering(p))
-        qsort(ret->series, ret->series_len, sizeof *ret->series, by_labels);
+        qsort(ret->series, ret->series_len, sizeof *ret->series, series_order);
     return OK;
 }
 

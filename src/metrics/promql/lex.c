@@ -357,17 +357,6 @@ static Token number_or_duration(Lexer *l)
 
 /* ---- strings ---- */
 
-static int digit_value(u32 r)
-{
-    if (is_digit(r))
-        return (int)(r - '0');
-    if (r >= 'a' && r <= 'f')
-        return (int)(r - 'a' + 10);
-    if (r >= 'A' && r <= 'F')
-        return (int)(r - 'A' + 10);
-    return 16;
-}
-
 /* Go's %#U: U+0063 'c'; without the character when it does not print. */
 static void name_rune(u32 r, char ret[48])
 {
@@ -399,7 +388,7 @@ static bool scan_escape(Lexer *l, u32 quote, Token *ret)
         return false;
     }
     for (; n > 0; n--) {
-        u32 d = (u32)digit_value(r);
+        u32 d = r < 0x80 ? hex_digit((char)r) : 16;
         if (d >= base) {
             name_rune(r, q);
             *ret = r == RUNE_EOF ? fail(l, "escape sequence not terminated")
@@ -444,10 +433,10 @@ static bool read_hex(Str s, size_t at, u32 n, u32 *ret)
     if (at + n > s.len)
         return false;
     for (u32 i = 0; i < n; i++) {
-        int d = digit_value((u8)s.at[at + i]);
+        u32 d = hex_digit(s.at[at + i]);
         if (d > 15)
             return false;
-        v = v << 4 | (u32)d;
+        v = v << 4 | d;
     }
     *ret = v;
     return true;

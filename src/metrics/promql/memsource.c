@@ -157,11 +157,6 @@ static Err source_select(PromSource *face, Str tenant, Matchers matchers, const 
     return OK;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 static bool in_any_set(const MemSeries *s, const Matchers *sets, u32 n, i64 mint, i64 maxt)
 {
     if (first_at(s, mint) == first_at(s, maxt + 1))
@@ -189,7 +184,7 @@ static void list_strings(MemSource *m, Str name, const Matchers *sets, u32 sets_
         }
     }
     if (found.len)
-        qsort(found.at, found.len, sizeof *found.at, by_bytes);
+        qsort(found.at, found.len, sizeof *found.at, str_order);
     for (size_t i = 0; i < found.len; i++)
         if ((i == 0 || !str_eq(found.at[i], found.at[i - 1])) && !fn(arg, found.at[i]))
             break;

@@ -432,11 +432,6 @@ static bool parse_fills(Parser *p, VectorMatching *m)
     return true;
 }
 
-static int cmp_str(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 static bool sort_labels(Parser *p, VectorMatching *m)
 {
     Str *sorted = arena_array(p->arena, Str, m->labels_len + 1);
@@ -446,7 +441,7 @@ static bool sort_labels(Parser *p, VectorMatching *m)
     }
     if (m->labels_len > 0) {
         memcpy(sorted, m->labels_written, sizeof(Str) * m->labels_len);
-        qsort(sorted, m->labels_len, sizeof(Str), cmp_str);
+        qsort(sorted, m->labels_len, sizeof(Str), str_order);
     }
     m->labels = sorted;
     return true;

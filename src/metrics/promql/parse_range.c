@@ -39,8 +39,7 @@ static bool parse_integer(Str s, f64 *ret)
         s = str_skip(s, is_hex ? 2 : 1);
     }
     for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i], low = (char)(c | 32);
-        u32 d = c >= '0' && c <= '9' ? (u32)(c - '0') : low >= 'a' && low <= 'f' ? (u32)(low - 'a' + 10) : 99;
+        u32 d = hex_digit(s.at[i]);
         if (d >= base || v > ((u64)INT64_MAX - d) / base)
             return false;
         v = v * base + d;

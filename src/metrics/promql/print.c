@@ -92,11 +92,6 @@ static void print_at(Buf *out, AtKind at, i64 ms)
     }
 }
 
-static int cmp_str(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 /* {a="b",c!="d"}: sorted as text; without the name that stands before the braces. */
 static void print_matchers(Buf *out, const Node *n)
 {
@@ -115,7 +110,7 @@ static void print_matchers(Buf *out, const Node *n)
     for (size_t i = 0; i < ends.len; i++)
         vec_push(&texts, str_sub(buf_view(&b), i > 0 ? ends.at[i - 1] : 0, ends.at[i]));
     if (texts.len > 0) {
-        qsort(texts.at, texts.len, sizeof(Str), cmp_str);
+        qsort(texts.at, texts.len, sizeof(Str), str_order);
         for (size_t i = 0; i < texts.len; i++) {
             buf_char(out, i > 0 ? ',' : '{');
             buf_str(out, texts.at[i]);

@@ -566,11 +566,6 @@ static Err matrix_series(Eval *e, const Plan *p, const RawSeries *r, i64 end, Sp
     return OK;
 }
 
-static int by_labels(const void *a, const void *b)
-{
-    return labels_cmp(((const PromSeries *)a)->labels, ((const PromSeries *)b)->labels);
-}
-
 Err eval_matrix(Eval *e, const Plan *p, Grid *g, Arena *arena, PromResult *ret, Why *why)
 {
     RawReader *reader;
@@ -604,6 +599,6 @@ Err eval_matrix(Eval *e, const Plan *p, Grid *g, Arena *arena, PromResult *ret, 
         }
     }
     if (ret->series_len)
-        qsort(ret->series, ret->series_len, sizeof *ret->series, by_labels);
+        qsort(ret->series, ret->series_len, sizeof *ret->series, series_order);
     return OK;
 }

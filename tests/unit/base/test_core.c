@@ -37,6 +37,27 @@ static void test_utf8(void **state)
     }
 }
 
+static void test_fit(void **state)
+{
+    char b[8];
+    str_fit(b, sizeof b, "");
+    assert_string_equal(b, "");
+    str_fit(b, sizeof b, "1234567");
+    assert_string_equal(b, "1234567");
+    str_fit(b, sizeof b, "12345678");
+    assert_string_equal(b, "1234567");
+    str_fit(b, sizeof b, "12345€");
+    assert_string_equal(b, "12345");
+    str_fit(b, sizeof b, "1234€5");
+    assert_string_equal(b, "1234€");
+    str_fit(b, sizeof b, "123456é");
+    assert_string_equal(b, "123456");
+    str_fit(b, sizeof b, "\xbf\xbf\xbf\xbf\xbf\xbf\xbf\xbf\xbf"); /* never whole */
+    assert_string_equal(b, "");
+    str_fit(b, 1, "x");
+    assert_string_equal(b, "");
+}
+
 static void test_crc(void **state)
 {
     assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283); /* RFC 3720's check value */
@@ -247,10 +268,11 @@ static void test_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_str),     cmocka_unit_test(test_utf8),         cmocka_unit_test(test_crc),
-        cmocka_unit_test(test_arena),   cmocka_unit_test(test_account_tree), cmocka_unit_test(test_buf),
-        cmocka_unit_test(test_maps),    cmocka_unit_test(test_files),        cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_metrics), cmocka_unit_test(test_why),          cmocka_unit_test(test_log),
+        cmocka_unit_test(test_str),  cmocka_unit_test(test_utf8),    cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_crc),  cmocka_unit_test(test_arena),   cmocka_unit_test(test_account_tree),
+        cmocka_unit_test(test_buf),  cmocka_unit_test(test_maps),    cmocka_unit_test(test_files),
+        cmocka_unit_test(test_pool), cmocka_unit_test(test_metrics), cmocka_unit_test(test_why),
+        cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

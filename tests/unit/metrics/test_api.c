@@ -219,11 +219,6 @@ static size_t skip_value(Str s, size_t i)
     return i;
 }
 
-static int cmp_str(const void *a, const void *b)
-{
-    return str_cmp(*(const Str *)a, *(const Str *)b);
-}
-
 /* The elements of the array after `key`, sorted: order is no promise there. */
 static void sort_array(Buf *b, const char *key)
 {
@@ -242,7 +237,7 @@ static void sort_array(Buf *b, const char *key)
     buf_init(&out, 1 << 27);
     buf_str(&out, str_sub(s, 0, from));
     if (items.len > 0)
-        qsort(items.at, items.len, sizeof(Str), cmp_str);
+        qsort(items.at, items.len, sizeof(Str), str_order);
     for (size_t k = 0; k < items.len; k++) {
         if (k > 0)
             buf_char(&out, ',');
