@@ -26,3 +26,6 @@ void conf_error_at(Conf *c, u32 line, u32 col, const char *fmt, ...) __attribute
 bool conf_is_secret_name(Str key); /* keys whose values are never printed, whoever read them */
 /* Process environment over the .env overlay. */
 Str dotenv_lookup(Str name, bool *ret_set);
+/* A .env file's text, line by line; name and value are put's for the call. */
+typedef void (*DotenvPut)(void *arg, Str name, Str value);
+Err dotenv_parse(Str text, DotenvPut put, void *arg, Why *why);

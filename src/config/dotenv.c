@@ -36,7 +36,7 @@ Str dotenv_get(const char *name)
     return dotenv_lookup(str_c(name), &is_set);
 }
 
-static void overlay_put(Str name, Str value)
+static void overlay_put(void *arg, Str name, Str value)
 {
     EnvValue *v = mem_new(EnvValue);
     v->text = mem_dup(value);
@@ -95,7 +95,7 @@ static bool value_parse(Str s, Buf *out)
     return after.len == 0 || after.at[0] == '#';
 }
 
-static Err line_load(Str line, u32 number, Why *why)
+static Err line_parse(Str line, u32 number, DotenvPut put, void *arg, Why *why)
 {
     Str name, value;
     line = str_trim(line);
@@ -112,7 +112,7 @@ static Err line_load(Str line, u32 number, Why *why)
     buf_init(&text, 64u << 10);
     bool ok = value_parse(value, &text) && !buf_over(&text);
     if (ok)
-        overlay_put(name, buf_view(&text));
+        put(arg, name, buf_view(&text));
     buf_done(&text);
     /* The value may be a secret: the sentence names only its variable. */
     return ok ? OK
@@ -120,18 +120,24 @@ static Err line_load(Str line, u32 number, Why *why)
                        STR_FMT(name));
 }
 
+Err dotenv_parse(Str text, DotenvPut put, void *arg, Why *why)
+{
+    Str line, rest = text;
+    Err e = OK;
+    for (u32 number = 1; e == OK && rest.len; number++) {
+        str_cut(rest, '\n', &line, &rest);
+        e = line_parse(line, number, put, arg, why);
+    }
+    return e;
+}
+
 Err dotenv_load(Vfs *v, const char *path, Why *why)
 {
     Buf bytes;
     buf_init(&bytes, 1u << 20);
     Err e = vfs_read_file(v, path, 1u << 20, &bytes, why);
-    Str rest = buf_view(&bytes), line;
-    for (u32 number = 1; e == OK && rest.len; number++) {
-        str_cut(rest, '\n', &line, &rest);
-        e = line_load(line, number, why);
-        if (e != OK && why)
-            snprintf(why->file, sizeof why->file, "%s", path);
-    }
+    if (e == OK && (e = dotenv_parse(buf_view(&bytes), overlay_put, NULL, why)) != OK && why)
+        snprintf(why->file, sizeof why->file, "%s", path);
     buf_done(&bytes);
     return e;
 }
