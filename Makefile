@@ -12,7 +12,7 @@ build/build.ninja:
 build-san/build.ninja:
 	@scripts/setup.sh --check || scripts/setup.sh
 	@CC=clang-19 CXX=clang++-19 CC_LD=lld CXX_LD=lld meson setup build-san --buildtype=debug -Doptimization=1 \
-	    -Db_sanitize=address,undefined -Db_lundef=false -Dtests=true >/dev/null
+	    -Db_sanitize=address,undefined -Db_lundef=false -Dtests=true -Dwerror=true >/dev/null
 
 build-tsan/build.ninja:
 	@CC=clang-19 CXX=clang++-19 CC_LD=lld CXX_LD=lld meson setup build-tsan --buildtype=debug -Doptimization=1 \
