@@ -1,6 +1,6 @@
 // What a chart has beside its lines: the frame of numbers behind it, the legend, the tooltip, and the table for screen readers.
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import type { Labels, Series } from './api';
 import { seriesName } from './api';
 import { CopyButton } from './parts';
@@ -87,6 +87,8 @@ export function Legend(props: LegendProps): JSX.Element {
   const { frame, at, unit } = props;
   const [all, setAll] = useState(false);
   const names = all ? frame.names : frame.names.slice(0, legendRows);
+  // Once per answer, not once per move of the cursor.
+  const stats = useMemo(() => (props.wide ? frame.rows.map(statsOf) : []), [frame, props.wide]);
   const value = (i: number): string => formatNumber(at === null ? lastOf(frame.rows[i]) : frame.rows[i]?.[at], unit);
   const more = frame.names.length > names.length && <button type="button" class="link" onClick={() => setAll(true)}>{t('Show all {0} series', frame.names.length)}</button>;
   if (!props.wide) {
@@ -103,7 +105,7 @@ export function Legend(props: LegendProps): JSX.Element {
         <thead><tr><th>{t('Series')}</th><th class="num">{at === null ? t('Last') : t('At cursor')}</th><th class="num opt">{t('Min')}</th><th class="num opt">{t('Mean')}</th><th class="num opt">{t('Max')}</th></tr></thead>
         <tbody>
           {names.map((name, i) => {
-            const s = statsOf(frame.rows[i]);
+            const s = stats[i];
             return (
               <tr class={props.hidden.has(i) ? 'off' : ''}>
                 <td><div class="cell"><LegendButton i={i} props={props}><span class="name">{name}</span></LegendButton><CopyButton text={seriesName(props.series[i]?.metric ?? {})} label={t('Copy the series {0}', name)} /></div></td>
