@@ -28,8 +28,8 @@ run: all ## start everything on this machine and open http://127.0.0.1:9090
 test: all build-san/build.ninja ## unit, conformance, crash (short forms); ends with "N passed, N failed"
 	@scripts/run_tests.sh
 
-tsan: build-tsan/build.ninja ## concurrent unit tests under ThreadSanitizer
-	@BUILD=build-tsan scripts/run_tests.sh --unit-only
+tsan: build-tsan/build.ninja ## unit tests, and the server with everything at once, under ThreadSanitizer
+	@BUILD=build-tsan scripts/run_tests.sh --unit-only && tests/e2e/sanitized.py --binary build-tsan/pharos --seconds 60
 
 fuzz: build-fuzz/build.ninja ## every target for SECONDS_EACH seconds (default 60); FUZZ=name for one
 	@scripts/fuzz.sh

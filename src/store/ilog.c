@@ -5,6 +5,7 @@
 enum { QUEUE_BYTES = 16 << 20, IDLE_BUF_BYTES = 1 << 20 };
 
 static Metric *m_failed, *m_syncs, *m_cut, *m_sync_seconds, *m_corrupt;
+static pthread_once_t metrics_once = PTHREAD_ONCE_INIT; /* several logs may open while others run */
 
 static void register_metrics(void)
 {
@@ -525,7 +526,7 @@ static void free_log(ILog *l)
 
 Err ilog_open(ILog **ret, const ILogConfig *c, Why *why)
 {
-    register_metrics();
+    pthread_once(&metrics_once, register_metrics);
     Why own;
     why = why ? why : &own;
     if (strlen(c->dir) > PATH_MAX - 64)

@@ -37,6 +37,14 @@ struct Spool {
 };
 
 static Metric *m_dropped;
+static pthread_once_t metrics_once = PTHREAD_ONCE_INIT; /* several spools may open while others run */
+
+static void register_metrics(void)
+{
+    m_dropped = metric_counter(
+        "pharos_spool_dropped_batches_total",
+        "Batches that no destination had taken yet, dropped at the spool's limit or damaged.", "");
+}
 
 static void path_of(const Spool *s, u64 first, char path[PATH_MAX])
 {
@@ -648,9 +656,7 @@ Err spool_open(Spool **ret, const SpoolConfig *c, Why *why)
     if (c->bytes_max < 4096)
         return why_set(why, E_INVALID, "a spool of %llu bytes: at least 4096",
                        (unsigned long long)c->bytes_max);
-    m_dropped = metric_counter(
-        "pharos_spool_dropped_batches_total",
-        "Batches that no destination had taken yet, dropped at the spool's limit or damaged.", "");
+    pthread_once(&metrics_once, register_metrics);
     Spool *s = mem_new(Spool);
     s->c = *c;
     s->dir = mem_strdup(str_c(c->dir));

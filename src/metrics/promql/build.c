@@ -160,7 +160,7 @@ static Err build_unary(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
 static Err build_call(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
 {
     const Plan *first = p->args_len ? p->args[0] : NULL;
-    if ((p->fn == FN_timestamp || p->fn == FN_start_timestamp) && first->kind == NODE_SELECTOR) {
+    if (first && (p->fn == FN_timestamp || p->fn == FN_start_timestamp) && first->kind == NODE_SELECTOR) {
         bool start = p->fn == FN_start_timestamp;
         if (start && !(e->features & PROMQL_USE_START_TIMESTAMPS))
             return op_empty(e, p, g, ret);

@@ -152,7 +152,12 @@ struct Eval {
 Err eval_check(Eval *e, Why *why); /* deadline, cancellation, budgets: between batches */
 Err eval_hold(Eval *e, u64 samples, Why *why);
 void eval_release(Eval *e, u64 samples);
-Err eval_memory(Why *why);
+static inline Err eval_memory(Why *why)
+{
+    return why_set(
+        why, E_LIMIT,
+        "query processing would use too much memory (query.max-memory, or memory.max of the process)");
+}
 U64Map *eval_map(Eval *e); /* freed with the query, so that operators need no closing */
 Grid *grid_new(Eval *e, i64 start, i64 step, u32 n);
 Grid *grid_single(Eval *e, Grid *g);

@@ -3,13 +3,6 @@
 
 /* ---- budgets ---- */
 
-Err eval_memory(Why *why)
-{
-    return why_set(
-        why, E_LIMIT,
-        "query processing would use too much memory (query.max-memory, or memory.max of the process)");
-}
-
 Err eval_check(Eval *e, Why *why)
 {
     if (cancel_is_set(e->q->cancel))

@@ -61,7 +61,7 @@ static bool parse_number(Parser *p, Token t, f64 *ret)
         Str digits = str_of(plain, len);
         if (parse_integer(digits, ret))
             return true;
-        bool is_word = (plain[0] | 32) == 'i' || (plain[0] | 32) == 'n';
+        bool is_word = len && ((plain[0] | 32) == 'i' || (plain[0] | 32) == 'n');
         if (parse_f64(digits, ret) == OK && (is_word || !isinf(*ret)))
             return true;
         f64 probe;
@@ -390,7 +390,7 @@ static AtKind *at_place(Parser *p, Node *e, i64 **ret_ms)
 
 static bool set_timestamp(Parser *p, Node *e, f64 ts)
 {
-    i64 *ms;
+    i64 *ms = NULL;
     if (isinf(ts) || isnan(ts) || ts >= 9223372036854775808.0 || ts <= -9223372036854775808.0) {
         char text[400];
         snprintf(text, sizeof text, "%f", ts);
@@ -401,7 +401,7 @@ static bool set_timestamp(Parser *p, Node *e, f64 ts)
         return false;
     }
     AtKind *at = at_place(p, e, &ms);
-    if (!at)
+    if (!at || !ms)
         return false;
     f64 t = round(ts * 1000);
     *ms = t >= 9223372036854775808.0 ? INT64_MAX : t <= -9223372036854775808.0 ? INT64_MIN : (i64)t;
