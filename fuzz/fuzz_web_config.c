@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
         buf_init(&out, 8u << 20);
         buf_str(&in, text);
         if (with_token)
-            buf_str(&in, S(tail));
+            buf_c(&in, tail);
         if (conf_parse(c, buf_view(&in))) {
             web_config_read(c, &w);
             conf_print_issues(c, &out);

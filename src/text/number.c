@@ -330,14 +330,34 @@ void print_duration_ms(Buf *out, i64 ms)
     }
 }
 
+/* Digits, a point, digits: into nanoseconds of a unit, exactly; what is below one is cut off. Skips them in *t. */
+static bool take_span(Str *t, u64 *ret_whole, u64 *ret_part, u64 *ret_scale)
+{
+    size_t n = 0, digits = 0;
+    *ret_whole = *ret_part = 0;
+    *ret_scale = 1;
+    for (; n < t->len && t->at[n] >= '0' && t->at[n] <= '9'; n++, digits++)
+        if (__builtin_mul_overflow(*ret_whole, (u64)10, ret_whole) ||
+            __builtin_add_overflow(*ret_whole, (u64)(t->at[n] - '0'), ret_whole))
+            return false;
+    if (n < t->len && t->at[n] == '.')
+        for (n++; n < t->len && t->at[n] >= '0' && t->at[n] <= '9'; n++, digits++)
+            if (*ret_scale < 1000000000000000000u) { /* further digits are below a nanosecond of an hour */
+                *ret_part = *ret_part * 10 + (u64)(t->at[n] - '0');
+                *ret_scale *= 10;
+            }
+    *t = str_skip(*t, n);
+    return digits > 0;
+}
+
 Err parse_go_duration_ns(Str s, i64 *ret_ns, Why *why)
 {
     static const struct {
         Str name;
-        f64 ns;
-    } units[] = {{STR_INIT("ns"), 1},          {STR_INIT("us"), 1e3},  {STR_INIT("\xc2\xb5s"), 1e3},
-                 {STR_INIT("\xce\xbcs"), 1e3}, {STR_INIT("ms"), 1e6},  {STR_INIT("s"), 1e9},
-                 {STR_INIT("m"), 60e9},        {STR_INIT("h"), 3600e9}};
+        u64 ns;
+    } units[] = {{STR_INIT("ns"), 1},           {STR_INIT("us"), 1000},        {STR_INIT("\xc2\xb5s"), 1000},
+                 {STR_INIT("\xce\xbcs"), 1000}, {STR_INIT("ms"), 1000000},     {STR_INIT("s"), 1000000000},
+                 {STR_INIT("m"), 60000000000},  {STR_INIT("h"), 3600000000000}};
     Str t = s;
     bool negative = t.len && t.at[0] == '-';
     if (t.len && (t.at[0] == '-' || t.at[0] == '+'))
@@ -346,30 +366,25 @@ Err parse_go_duration_ns(Str s, i64 *ret_ns, Why *why)
         *ret_ns = 0;
         return OK;
     }
-    f64 total = 0;
-    if (!t.len)
-        return why_set(why, E_PARSE, "invalid duration \"%.*s\"", STR_FMT(str_sub(s, 0, 64)));
-    while (t.len) {
-        size_t n = 0;
-        while (n < t.len && ((t.at[n] >= '0' && t.at[n] <= '9') || t.at[n] == '.'))
-            n++;
-        f64 v;
-        Err e = n ? parse_f64(str_sub(t, 0, n), &v) : E_PARSE;
-        t = str_skip(t, n);
-        n = 0;
+    u64 total = 0;
+    bool ok = t.len > 0;
+    while (ok && t.len) {
+        u64 whole, part, scale;
+        ok = take_span(&t, &whole, &part, &scale);
+        size_t n = 0, u = 0;
         while (n < t.len && t.at[n] != '.' && !(t.at[n] >= '0' && t.at[n] <= '9'))
             n++;
-        size_t u = 0;
         while (u < COUNT_OF(units) && !str_eq(units[u].name, str_sub(t, 0, n)))
             u++;
-        if (e != OK || u == COUNT_OF(units))
-            return why_set(why, E_PARSE, "invalid duration \"%.*s\"", STR_FMT(str_sub(s, 0, 64)));
-        total += v * units[u].ns;
+        ok = ok && u < COUNT_OF(units) && !__builtin_mul_overflow(whole, units[u].ns, &whole) &&
+             !__builtin_add_overflow(total, whole, &total) &&
+             !__builtin_add_overflow(total, (u64)((unsigned __int128)part * units[u].ns / scale), &total) &&
+             total <= (u64)INT64_MAX + negative;
         t = str_skip(t, n);
     }
-    if (total > 9.2e18)
-        return why_set(why, E_PARSE, "duration out of range \"%.*s\"", STR_FMT(str_sub(s, 0, 64)));
-    *ret_ns = (i64)(negative ? -total : total);
+    if (!ok)
+        return why_set(why, E_PARSE, "invalid duration \"%.*s\"", STR_FMT(str_sub(s, 0, 64)));
+    *ret_ns = negative ? (i64)(0 - total) : (i64)total;
     return OK;
 }
 

@@ -3,13 +3,13 @@
 #include <limits.h>
 #include <stdio.h>
 
-typedef struct Node {
+typedef struct SimNode {
     u32 id;
     bool is_dir, is_locked;
     u8 *data;
     u64 len, cap;
     u32 names, handles;
-} Node;
+} SimNode;
 typedef enum OpKind { OP_CREATE, OP_WRITE, OP_TRUNCATE, OP_SYNC, OP_RENAME, OP_UNLINK, OP_SYNC_DIR } OpKind;
 typedef struct Op {
     OpKind kind;
@@ -21,8 +21,8 @@ typedef struct Op {
 struct SimFs {
     Vfs vfs; /* first: cast */
     Mutex m;
-    VEC(Node *) nodes;
-    StrMap names; /* path -> Node */
+    VEC(SimNode *) nodes;
+    StrMap names; /* path -> SimNode */
     VEC(Op) ops;
     u64 base; /* the first ops build what a cut left: no power cut goes before them */
     u64 capacity, used;
@@ -33,7 +33,7 @@ struct SimFs {
 };
 typedef struct SimFile {
     File file;
-    Node *node;
+    SimNode *node;
     char *path;
     bool has_lock, is_writable;
 } SimFile;
@@ -51,21 +51,21 @@ static void dir_of(const char *path, char dir[PATH_MAX])
 
 /* ---- the disk; m held ---- */
 
-static Node *add_node(SimFs *fs, bool is_dir)
+static SimNode *add_node(SimFs *fs, bool is_dir)
 {
-    Node *n = mem_new(Node);
+    SimNode *n = mem_new(SimNode);
     n->id = (u32)fs->nodes.len;
     n->is_dir = is_dir;
     vec_push(&fs->nodes, n);
     return n;
 }
 
-static Node *node_at(SimFs *fs, const char *path)
+static SimNode *node_at(SimFs *fs, const char *path)
 {
     return strmap_find(&fs->names, str_c(path));
 }
 
-static void drop_content(SimFs *fs, Node *n)
+static void drop_content(SimFs *fs, SimNode *n)
 {
     if (n->names || n->handles)
         return;
@@ -75,7 +75,7 @@ static void drop_content(SimFs *fs, Node *n)
     n->len = n->cap = 0;
 }
 
-static void resize(SimFs *fs, Node *n, u64 len)
+static void resize(SimFs *fs, SimNode *n, u64 len)
 {
     if (len > n->cap) {
         n->cap = MAX(len, n->cap * 2);
@@ -87,10 +87,10 @@ static void resize(SimFs *fs, Node *n, u64 len)
     n->len = len;
 }
 
-static void bind_name(SimFs *fs, const char *path, Node *n)
+static void bind_name(SimFs *fs, const char *path, SimNode *n)
 {
     n->names++;
-    Node *old = strmap_put(&fs->names, str_c(path), n);
+    SimNode *old = strmap_put(&fs->names, str_c(path), n);
     if (old) {
         old->names--;
         drop_content(fs, old);
@@ -99,7 +99,7 @@ static void bind_name(SimFs *fs, const char *path, Node *n)
 
 static void unbind_name(SimFs *fs, const char *path)
 {
-    Node *old = strmap_del(&fs->names, str_c(path));
+    SimNode *old = strmap_del(&fs->names, str_c(path));
     if (old) {
         old->names--;
         drop_content(fs, old);
@@ -144,7 +144,7 @@ static bool has_parent(SimFs *fs, const char *path)
 {
     char dir[PATH_MAX];
     dir_of(path, dir);
-    Node *n = node_at(fs, dir);
+    SimNode *n = node_at(fs, dir);
     return n && n->is_dir;
 }
 
@@ -152,7 +152,7 @@ static bool has_parent(SimFs *fs, const char *path)
 
 static Err open_locked(SimFs *fs, const char *path, int flags, File **ret, Why *why)
 {
-    Node *n = node_at(fs, path);
+    SimNode *n = node_at(fs, path);
     bool creates = !n && flags & VFS_CREATE;
     TRY(call(fs, creates, "open", path, why));
     if (n && flags & VFS_CREATE && flags & VFS_EXCLUSIVE)
@@ -213,7 +213,7 @@ static Err sim_pread(File *file, u64 off, void *at, size_t n, size_t *ret_n, Why
     return e;
 }
 
-static void write_locked(SimFs *fs, Node *n, u64 off, const void *at, size_t len)
+static void write_locked(SimFs *fs, SimNode *n, u64 off, const void *at, size_t len)
 {
     if (!len)
         return;
@@ -326,7 +326,7 @@ static void sim_unmap(File *file, const u8 *at, u64 bytes)
 static Err rename_locked(SimFs *fs, const char *from, const char *to, bool replaces, Why *why)
 {
     TRY(call(fs, true, "rename", from, why));
-    Node *n = node_at(fs, from);
+    SimNode *n = node_at(fs, from);
     if (!n || !has_parent(fs, to))
         return missing("rename", from, why);
     check(!n->is_dir);
@@ -365,7 +365,7 @@ static bool has_children(SimFs *fs, const char *path)
 static Err remove_locked(SimFs *fs, const char *path, bool is_dir, Why *why)
 {
     TRY(call(fs, false, "remove", path, why));
-    Node *n = node_at(fs, path);
+    SimNode *n = node_at(fs, path);
     if (!n)
         return missing("remove", path, why);
     if (n->is_dir != is_dir || (is_dir && has_children(fs, path)))
@@ -391,7 +391,7 @@ static Err sim_rmdir(Vfs *v, const char *path, Why *why)
 
 static Err mkdir_locked(SimFs *fs, const char *path, Why *why)
 {
-    Node *n = node_at(fs, path);
+    SimNode *n = node_at(fs, path);
     TRY(call(fs, !n, "mkdir", path, why));
     if (n)
         return OK;
@@ -415,7 +415,7 @@ static Err sim_sync_dir(Vfs *v, const char *path, Why *why)
     SimFs *fs = sim(v);
     mutex_lock(&fs->m);
     Err e = call(fs, false, "sync directory", path, why);
-    Node *n = node_at(fs, path);
+    SimNode *n = node_at(fs, path);
     if (e == OK && (!n || !n->is_dir))
         e = missing("sync directory", path, why);
     else if (e == OK && !fs->ignores_sync)
@@ -429,7 +429,7 @@ static Err sim_list(Vfs *v, const char *path, VfsListFn fn, void *arg, Why *why)
     SimFs *fs = sim(v);
     mutex_lock(&fs->m);
     Err e = call(fs, false, "list", path, why);
-    Node *n = node_at(fs, path);
+    SimNode *n = node_at(fs, path);
     if (e == OK && (!n || !n->is_dir))
         e = missing("list", path, why);
     VEC(Str) found = {0}; /* copied: fn may call us */
@@ -443,7 +443,7 @@ static Err sim_list(Vfs *v, const char *path, VfsListFn fn, void *arg, Why *why)
         dir_of(s->key.at, dir);
         if (strcmp(dir, path) == 0) {
             vec_push(&found, mem_dup(str_c(strrchr(s->key.at, '/') + 1)));
-            vec_push(&kinds, ((Node *)s->value)->is_dir);
+            vec_push(&kinds, ((SimNode *)s->value)->is_dir);
         }
     }
     mutex_unlock(&fs->m);
@@ -462,7 +462,7 @@ static Err sim_stat(Vfs *v, const char *path, VfsStat *ret, Why *why)
     SimFs *fs = sim(v);
     mutex_lock(&fs->m);
     Err e = call(fs, false, "stat", path, why);
-    Node *n = node_at(fs, path);
+    SimNode *n = node_at(fs, path);
     if (e == OK && !n)
         e = missing("stat", path, why);
     else if (e == OK)
@@ -567,7 +567,7 @@ void simfs_ignore_sync(SimFs *fs, bool yes)
 
 u8 *simfs_bytes(SimFs *fs, const char *path, u64 *ret_bytes)
 {
-    Node *n;
+    SimNode *n;
     LOCKED(fs, n = node_at(fs, path));
     if (!n || n->is_dir)
         return NULL;
@@ -596,9 +596,9 @@ typedef struct Cut {
     u64 at;
     SimCut how;
     u64 dice;
-    u64 *synced;  /* per node (directories too): number of ops before its last sync */
-    i64 *left;    /* per node, tearing: unsynced changes that survive whole; -1 = not drawn yet */
-    Node **nodes; /* from's id -> to's node */
+    u64 *synced;     /* per node (directories too): number of ops before its last sync */
+    i64 *left;       /* per node, tearing: unsynced changes that survive whole; -1 = not drawn yet */
+    SimNode **nodes; /* from's id -> to's node */
 } Cut;
 
 static u64 roll(Cut *c, u64 n)
@@ -625,7 +625,7 @@ static Fate fate(Cut *c, u64 i, u32 node)
     return --c->left[node] ? WHOLE : TORN;
 }
 
-static Node *node_of(Cut *c, u32 id)
+static SimNode *node_of(Cut *c, u32 id)
 {
     if (!c->nodes[id])
         c->nodes[id] = add_node(c->to, c->from->nodes.at[id]->is_dir);
@@ -636,13 +636,13 @@ static void replay_name(Cut *c, const Op *op, u64 i)
 {
     char dir[PATH_MAX];
     dir_of(op->kind == OP_RENAME ? op->to : op->path, dir);
-    Node *parent = node_at(c->from, dir); /* directories keep their names here */
+    SimNode *parent = node_at(c->from, dir); /* directories keep their names here */
     Fate f = fate(c, i, parent ? parent->id : 0);
     if (f == TORN) /* a name is there or not */
         f = roll(c, 2) ? WHOLE : LOST;
     if (f == LOST)
         return;
-    Node *n = node_of(c, op->node);
+    SimNode *n = node_of(c, op->node);
     if (op->kind == OP_CREATE) {
         bind_name(c->to, op->path, n);
     } else if (op->kind == OP_RENAME) {
@@ -657,7 +657,7 @@ static void replay_name(Cut *c, const Op *op, u64 i)
 static void replay_data(Cut *c, const Op *op, u64 i)
 {
     Fate f = fate(c, i, op->node);
-    Node *n = node_of(c, op->node);
+    SimNode *n = node_of(c, op->node);
     if (op->kind == OP_TRUNCATE) {
         if (f == WHOLE || (f == TORN && roll(c, 2)))
             resize(c->to, n, op->len);
@@ -717,7 +717,7 @@ static void record_base(SimFs *fs)
         vec_push(&paths, s->key);
     qsort(paths.at, paths.len, sizeof(Str), by_length); /* a directory before what is in it */
     for (size_t i = 0; i < paths.len; i++) {
-        const Node *n = strmap_find(&fs->names, paths.at[i]);
+        const SimNode *n = strmap_find(&fs->names, paths.at[i]);
         if (paths.at[i].len > 1)
             record(fs, (Op){.kind = OP_CREATE, .node = n->id}, paths.at[i].at, NULL);
         if (n->len) {
@@ -727,7 +727,7 @@ static void record_base(SimFs *fs)
         }
     }
     for (size_t i = 0; i < paths.len; i++) {
-        const Node *n = strmap_find(&fs->names, paths.at[i]);
+        const SimNode *n = strmap_find(&fs->names, paths.at[i]);
         record(fs, (Op){.kind = n->is_dir ? OP_SYNC_DIR : OP_SYNC, .node = n->id}, NULL, NULL);
     }
     vec_done(&paths);

@@ -144,6 +144,33 @@ static void test_durations(void **state)
     buf_clear(&b);
     print_go_duration_ns(&b, 1500);
     assert_str(buf_view(&b), "1.5\xc2\xb5s");
+    /* Exact to the nanosecond, whatever binary fractions would make of it; what is printed reads as the same. */
+    static const struct {
+        const char *text;
+        i64 ns;
+    } exact[] = {{"32.233\xc2\xb5s", 32233},
+                 {"2562047h47m16.854775807s", INT64_MAX},
+                 {"-2562047h47m16.854775808s", INT64_MIN},
+                 {"9007199254740993ns", 9007199254740993},
+                 {".5s", 500000000},
+                 {"1.s", 1000000000},
+                 {"0.0000000019s", 1},
+                 {"0.3333333333333333333333h", 1200000000000 - 1}};
+    for (size_t i = 0; i < COUNT_OF(exact); i++) {
+        i64 again;
+        if (parse_go_duration_ns(str_c(exact[i].text), &ns, NULL) != OK || ns != exact[i].ns)
+            fail_msg("%s is %lld", exact[i].text, (long long)ns);
+        buf_clear(&b);
+        print_go_duration_ns(&b, ns);
+        assert_int_equal(parse_go_duration_ns(buf_view(&b), &again, NULL), OK);
+        assert_true(again == ns);
+    }
+    const char *bad_go[] = {
+        "",     "-",  "1", "s", ".s", "1.2.3s", "1d", "2562047h47m16.854775808s", "99999999999999999999ns",
+        "1e3s", " 1s"};
+    for (size_t i = 0; i < COUNT_OF(bad_go); i++)
+        if (parse_go_duration_ns(str_c(bad_go[i]), &ns, NULL) == OK)
+            fail_msg("took %s", bad_go[i]);
     u64 bytes;
     assert_int_equal(parse_bytes(S("512MB"), &bytes, NULL), OK);
     assert_int_equal(bytes, 512u << 20);
