@@ -27,7 +27,7 @@ static void usage(FILE *to)
 {
     fprintf(to,
             "Pharos: metrics, rules, alerts and their pages in one binary.\n\n"
-            "  pharos [prometheus|alertmanager|all] [flags]   start the server; \"all\" is the default\n");
+            "  pharos [prometheus|all] [flags]                start the server; \"all\" is the default\n");
     for (size_t i = 1; i < COUNT_OF(commands); i++)
         fprintf(to, "  pharos %-10s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(to,

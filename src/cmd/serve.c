@@ -1,4 +1,4 @@
-/* pharos [prometheus|alertmanager|all]: the server's flags. */
+/* pharos [prometheus|all]: the server's flags. */
 #include <stdio.h>
 
 #include "cmd/app.h"

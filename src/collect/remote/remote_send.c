@@ -6,6 +6,7 @@
  */
 #include "collect/remote/remote_internal.h"
 #include <ctype.h>
+#include <curl/curl.h>
 #include <stdio.h>
 
 enum {
@@ -18,24 +19,15 @@ enum {
 
 /* ---- Retry-After ---- */
 
+/* Unix seconds of any of the three forms of RFC 9110, section 5.6.7; -1 for anything else. */
 static i64 http_date(Str s)
 {
-    /* "Sun, 06 Nov 1994 08:49:37 GMT" */
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    char text[64], month[4];
-    Civil c = {0};
+    char text[64];
     if (s.len >= sizeof text)
         return -1;
     memcpy(text, s.at, s.len);
     text[s.len] = 0;
-    if (sscanf(text, "%*3s, %2d %3s %4d %2d:%2d:%2d GMT", &c.day, month, &c.year, &c.hour, &c.minute,
-               &c.second) != 6)
-        return -1;
-    const char *m = strlen(month) == 3 ? strstr(months, month) : NULL;
-    if (!m || (m - months) % 3)
-        return -1;
-    c.month = (int)(m - months) / 3 + 1;
-    return civil_to_unix(&c);
+    return (i64)curl_getdate(text, NULL);
 }
 
 i64 retry_after_ms(Str header, i64 now_s)
