@@ -292,6 +292,12 @@ void buf_done(Buf *b)
     *b = (Buf){0};
 }
 
+void buf_release(Buf *b)
+{
+    free(b->at);
+    *b = (Buf){.max = b->max};
+}
+
 void buf_clear(Buf *b)
 {
     b->len = 0;

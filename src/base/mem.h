@@ -68,6 +68,7 @@ typedef struct Buf {
 void buf_init(Buf *b, size_t max);
 void buf_done(Buf *b);
 void buf_clear(Buf *b);                 /* keeps memory */
+void buf_release(Buf *b);               /* gives the memory back, keeps the limit: for what idles */
 bool buf_reserve(Buf *b, size_t extra); /* room for extra bytes; false (and over) past max */
 void buf_put(Buf *b, const void *at, size_t n);
 void buf_str(Buf *b, Str s);

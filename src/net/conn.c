@@ -166,7 +166,7 @@ void conn_settle(Conn *c)
         return;
     }
     if (c->in.len == 0 && c->in.at)
-        buf_done(&c->in);
+        buf_release(&c->in);
     bool is_ahead = c->state == CONN_RUN || c->state == CONN_AUTH;
     bool want_read = !c->eof && !(is_ahead && c->in.len >= PENDING_IN_MAX);
     loop_fd_set(c->watch, (want_read ? LOOP_READ : 0) | (is_out || c->want_write_to_read ? LOOP_WRITE : 0));

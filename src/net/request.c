@@ -37,13 +37,10 @@ static Req *req_get(HttpServer *s, Conn *c)
 
 static void keep_buf(Buf *b)
 {
-    if (b->cap > KEPT_BUF_BYTES) {
-        size_t max = b->max;
-        buf_done(b);
-        buf_init(b, max);
-    } else {
+    if (b->cap > KEPT_BUF_BYTES)
+        buf_release(b);
+    else
         buf_clear(b);
-    }
 }
 
 void req_free(Req *r)

@@ -365,7 +365,7 @@ static Err commit(Outbox *o, u32 type, u64 id, u64 aux, Str body, Why *why)
     if (--g->callers == 0) {
         buf_clear(&g->buf);
         if (g->buf.cap > OUTBOX_BODY_MAX / 4)
-            buf_done(&g->buf), buf_init(&g->buf, 2 * OUTBOX_BODY_MAX + (64 << 10));
+            buf_release(&g->buf);
         g->heads.len = 0;
         g->is_done = false;
         cond_broadcast(&o->changed);

@@ -49,6 +49,23 @@ static void test_keep_alive_and_pipelining(void **state)
     close(fd);
 }
 
+/* What waits in a connection's buffer is kept each time, not only the first. */
+static void test_heads_in_pieces(void **state)
+{
+    int fd = dial(&f);
+    for (int i = 0; i < 4; i++) {
+        say_c(fd, "GET /show?piece");
+        assert_false(is_readable(fd, 20));
+        say_c(fd, "=yes HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_true(is_readable(fd, 5000));
+        Answer a = hear(fd);
+        assert_int_equal(a.status, 200);
+        assert_true(str_find(buf_view(&a.body), S("piece=yes")) != SIZE_MAX);
+        answer_free(&a);
+    }
+    close(fd);
+}
+
 /* Offers to speak something else are declined by answering in HTTP/1.1. */
 static void test_upgrade_is_declined(void **state)
 {
@@ -446,6 +463,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keep_alive_and_pipelining),
+        cmocka_unit_test(test_heads_in_pieces),
         cmocka_unit_test(test_upgrade_is_declined),
         cmocka_unit_test(test_http10),
         cmocka_unit_test(test_routes),
