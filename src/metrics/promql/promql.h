@@ -7,6 +7,16 @@
 #include "text/text.h"
 
 /* ---- where samples come from ---- */
+/* What a whole page of floats comes to, in place of its samples. Never holds staleness markers, NaN, infinities or histograms. */
+typedef struct PageAggr {
+    u32 at;    /* the page lies between t[at - 1] and t[at] of its view; several with the same `at` ascend in time */
+    u32 count; /* > 0 */
+    i64 first_t, last_t;
+    f64 first, last, min, max;
+    f64 sum, sum_c; /* Neumaier's running sum and compensation over the page from (0, 0), in order */
+    u32 resets;     /* times a value was lower than the one before, inside the page */
+    f64 reset_sum;  /* of the values before those; exact in Prometheus's order when resets <= 1 */
+} PageAggr;
 typedef struct SeriesView {
     Labels labels;             /* valid until the cursor is closed */
     const i64 *t;              /* ascending; valid until the next call of next */
@@ -14,6 +24,8 @@ typedef struct SeriesView {
     const Histogram *const *h; /* NULL when the series has no histograms here; else NULL = float */
     const i64 *st;             /* start timestamps per sample, 0 = unknown; NULL when there are none */
     u32 n;
+    const PageAggr *pages; /* only when asked for with want_pages; NULL = none */
+    u32 pages_len;
 } SeriesView;
 typedef struct SelectHints {
     i64 mint, maxt; /* ms, both inclusive */
@@ -21,6 +33,14 @@ typedef struct SelectHints {
     Str func; /* innermost function or aggregation, for engines that can answer from aggregates; may be empty */
     u32 limit;        /* series; 0 = all */
     bool labels_only; /* no samples wanted, only which series exist in the range */
+    /* The reader folds windows (w - range_ms, w] for w = windows_start + k * step_ms, k < windows, and takes PageAggr where no
+     * edge of any window falls inside a page: an edge e does when first_t <= e < last_t. A source may ignore it. */
+    bool want_pages;
+    i64 windows_start;
+    u32 windows;
+    /* One slice of the selection, for readers that work side by side: every series is in exactly one of `slices` slices.
+     * 0 = all. Cursors of several slices may be used from different threads. */
+    u32 slice, slices;
 } SelectHints;
 typedef struct SeriesCursor SeriesCursor;
 struct SeriesCursor {
