@@ -25,7 +25,7 @@ mkdir -p "$logs"
 passed=0 failed=0 skipped=0
 count() { # $1 = name, $2 = log, $3 = exit status: adds what a cmocka program says
     local ok bad skip
-    ok=$(grep -c '^\[       OK \]' "$2"); bad=$(grep -cE '^\[  FAILED  \] [a-z_0-9]+$' "$2"); skip=$(grep -c '^\[  SKIPPED \] [a-z_0-9]*$' "$2")
+    ok=$(grep -c '^\[       OK \]' "$2"); bad=$(grep -E '^\[  FAILED  \] [a-z_0-9]+$' "$2" | sort -u | wc -l); skip=$(grep -c '^\[  SKIPPED \] [a-z_0-9]*$' "$2")
     grep -h '^SKIPPED:' "$2" | sort -u | head -n 3 | sed "s/^/$1: /"
     if [ "$3" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
     if [ "$bad" -gt 0 ]; then
