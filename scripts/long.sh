@@ -2,6 +2,8 @@
 # The runs behind `make reach`: each measures one row and appends it to docs/reach.jsonl. By hand, on a quiet machine.
 #
 #   scripts/long.sh promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | peers ...
+#   scripts/long.sh engine-session    steady, queries, restart and churn in one session of 1,000 targets, beside the peers
+#   scripts/long.sh engine-steady | engine-queries | engine-restart | engine-churn | engine-disk | engine-30d | engine-10m | engine-profile
 set -u
 cd "$(dirname "$0")/.."
 export PHAROS_SHARED=${PHAROS_SHARED:-$PWD/../shared}
@@ -81,10 +83,25 @@ disk() { tests/e2e/disk_full.py --record; }
 fuzz() { SECONDS_EACH=${SECONDS_EACH:-600} JOBS=${JOBS:-2} RECORD=1 make fuzz; }
 peers() { bench/with_peers.py --minutes 60 --outage-minutes 10 --record; }
 
-[ $# -gt 0 ] || { sed -n '2,5p' "$0"; exit 2; }
+engine() { # the runs of bench/engine.py, with a release build
+    [ -f build-bench/build.ninja ] || meson setup build-bench --buildtype=release -Dbench=true >/dev/null
+    ninja -C build-bench >/dev/null
+    bench/engine.py "$@" --record --json .cache/bench/figures.json
+}
+engine-session() { engine steady queries restart churn --minutes "${MINUTES:-28}"; }
+engine-steady() { engine steady --minutes "${MINUTES:-28}"; }
+engine-queries() { engine queries --warm 17; }
+engine-restart() { engine restart --warm 5; }
+engine-churn() { engine churn --warm 5; }
+engine-disk() { engine disk --targets 100 --interval 1 --warm 15; }
+engine-30d() { engine 30d; }
+engine-10m() { engine 10m; }
+engine-profile() { engine profile --warm 17 --only pharos; }
+
+[ $# -gt 0 ] || { sed -n '2,7p' "$0"; exit 2; }
 for what in "$@"; do
     case $what in
-    promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | peers) $what ;;
+    promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | peers | engine-*) $what ;;
     *) echo "long: no run named $what" >&2; exit 2 ;;
     esac
 done
