@@ -33,7 +33,8 @@ typedef struct HttpParam {
     Str name, value; /* unescaped */
 } HttpParam;
 
-/* Who is asking, as the authenticator found out; and what a route demands at least. */
+/* Who is asking, as the authenticator found out; and what a route demands at least. Where there is an authenticator, ROLE_NONE
+ * means any credentials, and the same goes for paths and methods that are not there (as with Prometheus's web.config.file). */
 typedef enum HttpRole { ROLE_NONE, ROLE_READ, ROLE_WRITE, ROLE_ADMIN } HttpRole;
 typedef struct Principal {
     Str user;   /* empty = anonymous */

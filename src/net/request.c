@@ -150,10 +150,10 @@ static int auth_failed(Req *r, int status, const char *why)
 static int authenticate(Req *r)
 {
     Authenticator *auth = r->server->c.auth;
-    HttpRole need = r->route->pub.role;
+    HttpRole need = r->route ? r->route->pub.role : ROLE_NONE;
     if (!auth) {
         r->pub.principal.role = ROLE_ADMIN;
-    } else if (need > ROLE_NONE) {
+    } else { /* also where nothing is found: who has no credentials learns nothing about the paths */
         Why why = {0};
         Principal p = {0};
         Err e = (auth->check)(auth, &r->pub, &p, &why);
@@ -166,7 +166,7 @@ static int authenticate(Req *r)
                                       : auth_failed(r, 401, "credentials are needed");
         r->pub.principal = p;
     }
-    if (r->route->pub.tenant != TENANT_NONE && !take_tenant_header(r))
+    if (r->route && r->route->pub.tenant != TENANT_NONE && !take_tenant_header(r))
         return auth_failed(r, 400, "X-Scope-OrgID is not a valid tenant");
     return 0;
 }
@@ -348,6 +348,18 @@ static void start_body(Req *r)
         conn_send_continue(c);
 }
 
+static void answer_no_route(Req *r)
+{
+    if (r->allow) {
+        char text[64];
+        route_allow_text(r->allow, text);
+        http_add_header(&r->pub, S("Allow"), str_c(text));
+        answer_here(r, 405, "this path does not take that method");
+    } else {
+        answer_here(r, 404, "404 page not found");
+    }
+}
+
 static void go_on_authed(Req *r)
 {
     if (r->auth_status) {
@@ -360,7 +372,10 @@ static void go_on_authed(Req *r)
         return;
     }
     r->is_authed = true;
-    start_body(r);
+    if (r->route)
+        start_body(r);
+    else
+        answer_no_route(r);
 }
 
 static void on_authed(void *arg)
@@ -375,29 +390,19 @@ static void auth_job(void *arg)
     loop_post(r->server->c.loop, on_authed, r);
 }
 
-/* Before a large body, and for handlers on the loop (a password check takes long), ask first. */
+/* Without a route, before a large body, and for handlers on the loop (a password check takes long), ask first. */
 static bool wants_early_auth(const Req *r)
 {
     const Head *h = &r->head;
-    if (!r->server->c.auth || r->route->pub.role == ROLE_NONE || !r->server->c.pools[RUN_ADMIN])
+    if (!r->server->c.auth || !r->server->c.pools[RUN_ADMIN])
         return false;
+    if (!r->route)
+        return true;
     return r->route->pub.run == RUN_LOOP || h->is_chunked || h->expects_continue ||
            h->content_length > EARLY_AUTH_BODY_BYTES;
 }
 
 /* ---- the head ---- */
-
-static void answer_no_route(Req *r, u32 allow)
-{
-    if (allow) {
-        char text[64];
-        route_allow_text(allow, text);
-        http_add_header(&r->pub, S("Allow"), str_c(text));
-        answer_here(r, 405, "this path does not take that method");
-    } else {
-        answer_here(r, 404, "404 page not found");
-    }
-}
 
 void req_start(Conn *c, Str head, u32 headers)
 {
@@ -427,10 +432,12 @@ void req_start(Conn *c, Str head, u32 headers)
         answer_here(r, 501, "this method is not known here");
         return;
     }
-    u32 allow;
-    r->route = routes_find(&c->server->routes, &r->pub.path, h->method_bit, r->pub.path_args, &allow);
+    r->route = routes_find(&c->server->routes, &r->pub.path, h->method_bit, r->pub.path_args, &r->allow);
     if (!r->route) {
-        answer_no_route(r, allow);
+        if (wants_early_auth(r))
+            submit(r, RUN_ADMIN, CONN_AUTH, auth_job);
+        else
+            answer_no_route(r);
         return;
     }
     Coding coding;

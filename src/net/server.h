@@ -46,6 +46,7 @@ struct Req {
     i64 start_ns;
     u32 params_cap;
     bool is_authed, is_finished, has_body;
+    u32 allow;       /* without a route: methods that the path takes; 0 = no such path */
     int auth_status; /* of authentication before the body; 0 = may go on */
     char auth_why[256];
 

@@ -8,7 +8,7 @@ USER, PASSWORD = 'ada', 'correct horse: battery'
 # bcrypt of the password above, cost 10, made with `htpasswd -nBC 10 ""`; so the test needs no bcrypt of its own.
 HASH = '$2b$10$nZqFT9oYXJl78N.6zx7E2OiNhN3IeRO4hCnh1XVMW.M4exgKHxRM6'
 READ_TOKEN, WRITE_TOKEN = 'read-token-0123456789', 'write-token-0123456789'
-PATHS = ('/', '/query', '/targets', '/assets/nothing.js', '/metrics', '/api/v1/query?query=1', '/api/v1/status/config', '/no/such/page', '/-/reload')
+PATHS = ('/', '/query', '/targets', '/assets/nothing.js', '/metrics', '/api/v1/query?query=1', '/api/v1/status/config', '/no/such/page', '/-/reload', '/-/ready', '/-/healthy', '/api/v1/no/such', '/federate', '/favicon.ico')
 failures = []
 
 
@@ -54,6 +54,11 @@ def check_users(directory):
         expect(f'{path} without credentials', status, 401)
         expect(f'{path}: the challenge', headers.get('www-authenticate', '')[:5], 'Basic')
         expect(f'{path}: configured header on a refusal', headers.get('x-frame-options'), 'deny')
+    # Every method is asked, also where there is nothing: the peer answers 401 to all of these.
+    for method, path, known in (('OPTIONS', '/api/v1/query', 204), ('DELETE', '/api/v1/query', 405), ('POST', '/no/such/page', 405), ('PUT', '/-/ready', 405), ('HEAD', '/-/healthy', 200)):
+        expect(f'{method} {path} without credentials', ask(server, method, path, body=b'x' if method == 'POST' else None)[0], 401)
+        expect(f'{method} {path} with them', ask(server, method, path, good)[0], known)
+    expect('ready for a reader', ask(server, 'GET', '/-/ready', bearer(READ_TOKEN))[0], 200)
     status, headers, _ = ask(server, 'GET', '/api/v1/query?query=1', good)
     expect('the right password', status, 200)
     expect('configured header', headers.get('x-frame-options'), 'deny')
