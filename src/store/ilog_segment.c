@@ -310,9 +310,8 @@ static Err load_segment(ILog *l, u64 first, bool is_last, bool may_remove, bool 
     if (e == E_CORRUPT && may_remove) {
         bool holds;
         Why other;
-        Err e2 = recfile_holds_records(f, size, &holds, &other);
-        if (e2 == OK && !holds && (e2 = v->unlink(v, path, &other)) == OK &&
-            (e2 = v->sync_dir(v, l->dir, &other)) == OK) {
+        if (recfile_holds_records(f, size, &holds, &other) == OK && !holds &&
+            v->unlink(v, path, &other) == OK && v->sync_dir(v, l->dir, &other) == OK) {
             LOG_WARN("ilog", "Unfinished segment removed", LF_C("segment", path), LF_WHY(why));
             l->cut_bytes += size;
             *ret_removed = true;

@@ -482,7 +482,7 @@ static Err write_checkpoint(Outbox *o, Why *why)
         v->unlink(v, tmp, NULL);
         return e;
     }
-    if ((e = v->sync_dir(v, o->dir, why)) != OK) {
+    if (v->sync_dir(v, o->dir, why) != OK) {
         v->close(c.file);
         return stop(o, why);
     }

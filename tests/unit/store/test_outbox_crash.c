@@ -166,55 +166,40 @@ static u32 violations(SimFs *after, void *promised, u64 at_op)
     return bad;
 }
 
-static u32 cuts(SimFs *fs, void *p, u32 turns)
+static bool is_whole(const void *promised)
 {
-    u32 broken = 0;
-    for (u32 turn = 0; turn < turns; turn++) {
-        u64 at;
-        SimFs *after = cut_number(fs, turn, 42, &at);
-        broken += violations(after, p, at) != 0;
-        simfs_free(after);
-    }
-    return broken;
+    const Promised *p = promised;
+    return p->n > 250 && p->m[p->n - 1].added != NEVER;
 }
+
+static const CrashTest crash = {scenario, violations, forget, is_whole, 42};
 
 static void test_power_cuts(void **state)
 {
     (void)state;
     steps = 85; /* enough for checkpoints */
-    SimFs *fs = simfs_new();
-    Promised *p = scenario(fs);
-    assert_true(p->n > 250 && p->m[p->n - 1].added != NEVER);
-    assert_int_equal(cuts(fs, p, cuts_wanted(400)), 0);
-    forget(p);
-    simfs_free(fs);
+    check_power_cuts(&crash);
 }
 
 static void test_ignored_syncs_are_noticed(void **state)
 {
     (void)state;
     steps = 30;
-    SimFs *fs = simfs_new();
-    simfs_ignore_sync(fs, true);
-    void *p = scenario(fs);
-    assert_true(cuts(fs, p, 50) > 10);
-    forget(p);
-    simfs_free(fs);
+    check_ignored_syncs_are_noticed(&crash);
 }
 
 static void test_faults(void **state)
 {
     (void)state;
     steps = 10;
-    print_message("%u runs with a fault\n", fault_loop(&(FaultLoop){scenario, violations, forget}));
+    check_faults(&crash, 1);
 }
 
 static void test_faults_at_checkpoints(void **state)
 {
     (void)state;
     steps = 85;
-    print_message("%u runs with a fault\n",
-                  fault_loop(&(FaultLoop){scenario, violations, forget, .stride = 29}));
+    check_faults(&crash, 29);
 }
 
 int main(void)
