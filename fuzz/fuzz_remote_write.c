@@ -1,4 +1,4 @@
-/* What a WriteRequest decodes to is encoded and must decode to the same again. */
+/* What a WriteRequest of 1.0, or of 2.0 where the first byte says so, decodes to is encoded and must decode to the same again. */
 #include "wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t len);
@@ -28,9 +28,24 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t len)
     arena_init(&a, NULL, 16 << 20);
     buf_init(&b, 16 << 20);
     WriteDecoded d = {0}, e = {0};
-    Err err = remote_write_decode(str_of((const char *)data, len), &a, &d, &why);
+    bool is_v2 = len && data[0] == 'v';
+    Str body = str_skip(str_of((const char *)data, len), is_v2);
+    Err err = (is_v2 ? remote_write2_decode : remote_write_decode)(body, &a, &d, &why);
     if (err == OK || err == E_INVALID) {
         check((err == OK) == (d.refused == 0));
+        u32 mixed = 0;
+        for (u32 i = 0; i < d.series_len; i++)
+            mixed += d.series[i].samples_len && d.series[i].hists_len;
+        if (is_v2 && !mixed) {
+            check(remote_write2_encode(d.series, d.series_len, NULL, NULL, &a, &b, &why) == OK ||
+                  arena_over(&a));
+            Err again = remote_write2_decode(buf_view(&b), &a, &e, &why);
+            check(again == OK || arena_over(&a));
+            check(again != OK || d.series_len == e.series_len);
+            for (u32 i = 0; again == OK && i < d.series_len; i++)
+                same(&d.series[i], &e.series[i]);
+            buf_clear(&b);
+        }
         remote_write_encode(d.series, d.series_len, d.metadata, d.metadata_len, &b);
         check(remote_write_decode(buf_view(&b), &a, &e, &why) == OK);
         check(d.series_len == e.series_len && d.metadata_len == e.metadata_len);

@@ -3,6 +3,7 @@
  * _bucket or quantile series. Messages are read in place; nothing is built but label sets that are asked for.
  */
 #include "wire/expo.h"
+#include "wire/pb_parts.h"
 
 enum { KIND_COUNTER, KIND_GAUGE, KIND_SUMMARY, KIND_UNTYPED, KIND_HISTOGRAM, KIND_GAUGE_HISTOGRAM };
 enum { STAGE_FAMILY, STAGE_UNIT, STAGE_TYPE, STAGE_METRIC, STAGE_PARTS };
@@ -190,16 +191,9 @@ static Err read_exemplar(ExpoParser *p, Str msg, bool need_t, ExpoItem *ret, Why
     pb_init(&r, msg);
     while (pb_next(&r)) {
         if (r.field == 1 && pb_expect(&r, PB_BYTES)) {
-            Label l = {S(""), S("")};
+            Label l;
             PbReader s;
-            pb_init(&s, r.bytes);
-            while (pb_next(&s)) {
-                if (s.field == 1 && pb_expect(&s, PB_BYTES))
-                    l.name = s.bytes;
-                else if (s.field == 2 && pb_expect(&s, PB_BYTES))
-                    l.value = s.bytes;
-            }
-            if (s.is_bad)
+            if (!pb_label(&s, r.bytes, &l))
                 return proto_fail(p, why, "malformed exemplar label");
             if (!expo_label_add(p, l.name, l.value))
                 return expo_too_big(why);
@@ -232,82 +226,21 @@ static Err series_item(ExpoParser *p, ExpoItem *ret, const char *suffix, f64 v, 
 
 /* ---- native histograms ---- */
 
-/* A repeated number field, packed or not, appended to `at`, which has room for one number per byte of it. */
-typedef struct Numbers {
-    f64 *at;
-    u32 len;
-    i64 sum; /* of deltas */
-} Numbers;
-
-static bool delta_add(Numbers *n, u64 v)
-{
-    if (__builtin_add_overflow(n->sum, pb_sint(v), &n->sum) || n->sum > 1LL << 53 || n->sum < -(1LL << 53))
-        return false;
-    n->at[n->len++] = (f64)n->sum;
-    return true;
-}
-
-static bool deltas_read(const PbReader *r, Numbers *n)
-{
-    if (r->type == PB_VARINT)
-        return delta_add(n, r->num);
-    if (r->type != PB_BYTES)
-        return false;
-    u64 v;
-    const u8 *at = (const u8 *)r->bytes.at, *end = at + r->bytes.len;
-    for (size_t used; at < end; at += used)
-        if (!(used = uvarint_get(at, end, &v)) || !delta_add(n, v))
-            return false;
-    return true;
-}
-
-static bool doubles_read(const PbReader *r, Numbers *n)
-{
-    if (r->type == PB_FIXED64) {
-        n->at[n->len++] = pb_f64(r->num);
-        return true;
-    }
-    if (r->type != PB_BYTES || r->bytes.len % 8)
-        return false;
-    memcpy(n->at + n->len, r->bytes.at, r->bytes.len);
-    n->len += (u32)(r->bytes.len / 8);
-    return true;
-}
-
-static bool span_read(Str msg, HistSpan *ret)
-{
-    PbReader r;
-    *ret = (HistSpan){0};
-    pb_init(&r, msg);
-    while (pb_next(&r)) {
-        if (r.field == 1 && pb_expect(&r, PB_VARINT))
-            ret->offset = (i32)pb_sint(r.num);
-        else if (r.field == 2 && pb_expect(&r, PB_VARINT))
-            ret->length = (u32)r.num;
-    }
-    return !r.is_bad;
-}
-
 static Err native_item(ExpoParser *p, ExpoItem *ret, Why *why)
 {
     ExpoProto *q = &p->proto;
     Histogram *h = arena_new(p->arena, Histogram);
-    u32 pos_spans = 0, neg_spans = 0, pos_cap = 0, neg_cap = 0;
     bool has_float = false, has_native_exemplars = false;
-    PbReader r;
+    PbReader r, part;
     pb_init(&r, q->value);
-    while (pb_next(&r)) {
-        pos_spans += r.field == 12;
-        neg_spans += r.field == 9;
-        u32 n = r.type == PB_BYTES ? (u32)r.bytes.len : 1; /* each number takes a byte at least */
-        pos_cap += r.field == 13 || r.field == 14 ? n : 0;
-        neg_cap += r.field == 10 || r.field == 11 ? n : 0;
+    while (pb_next(&r))
         has_float |= (r.field == 4 || r.field == 8) && r.type == PB_FIXED64 && pb_f64(r.num) > 0;
-    }
-    h->pos_spans = arena_array(p->arena, HistSpan, pos_spans + 1);
-    h->neg_spans = arena_array(p->arena, HistSpan, neg_spans + 1);
-    Numbers pos = {.at = arena_array(p->arena, f64, pos_cap + 1)},
-            neg = {.at = arena_array(p->arena, f64, neg_cap + 1)};
+    u8 item = has_float ? PB_FIXED64 : PB_VARINT;
+    u32 neg_field = has_float ? 11 : 10, pos_field = has_float ? 14 : 13;
+    h->neg_spans = pb_take(p->arena, sizeof(HistSpan), pb_count(q->value, 9, PB_BYTES));
+    h->pos_spans = pb_take(p->arena, sizeof(HistSpan), pb_count(q->value, 12, PB_BYTES));
+    PbNumbers neg = {.at = pb_take(p->arena, 8, pb_numbers_len(q->value, neg_field, item))},
+              pos = {.at = pb_take(p->arena, 8, pb_numbers_len(q->value, pos_field, item))};
     if (!h->pos_spans || !h->neg_spans || !pos.at || !neg.at)
         return expo_too_big(why);
     h->is_int = !has_float;
@@ -343,26 +276,26 @@ static Err native_item(ExpoParser *p, ExpoItem *ret, Why *why)
                 ok = r.type == PB_FIXED64, h->zero_count = pb_f64(r.num);
             break;
         case 9:
-            ok = r.type == PB_BYTES && span_read(r.bytes, &h->neg_spans[h->neg_spans_len++]);
+            ok = r.type == PB_BYTES && pb_span(&part, r.bytes, &h->neg_spans[h->neg_spans_len++]);
             break;
         case 12:
-            ok = r.type == PB_BYTES && span_read(r.bytes, &h->pos_spans[h->pos_spans_len++]);
+            ok = r.type == PB_BYTES && pb_span(&part, r.bytes, &h->pos_spans[h->pos_spans_len++]);
             break;
         case 10:
             if (h->is_int)
-                ok = deltas_read(&r, &neg);
+                ok = pb_deltas(&r, &neg);
             break;
         case 11:
             if (has_float)
-                ok = doubles_read(&r, &neg);
+                ok = pb_doubles(&r, &neg);
             break;
         case 13:
             if (h->is_int)
-                ok = deltas_read(&r, &pos);
+                ok = pb_deltas(&r, &pos);
             break;
         case 14:
             if (has_float)
-                ok = doubles_read(&r, &pos);
+                ok = pb_doubles(&r, &pos);
             break;
         case 16:
             if (!pb_expect(&r, PB_BYTES))
@@ -599,16 +532,9 @@ Err expo_proto_labels(ExpoParser *p, ExpoItem *item, Why *why)
     while (pb_next(&r)) {
         if (r.field != 1)
             continue;
-        Label l = {S(""), S("")};
+        Label l;
         PbReader s;
-        pb_init(&s, r.bytes);
-        while (pb_next(&s)) {
-            if (s.field == 1 && pb_expect(&s, PB_BYTES))
-                l.name = s.bytes;
-            else if (s.field == 2 && pb_expect(&s, PB_BYTES))
-                l.value = s.bytes;
-        }
-        if (s.is_bad)
+        if (!pb_label(&s, r.bytes, &l))
             return proto_fail(p, why, "malformed LabelPair message");
         if (!l.name.len || !str_is_utf8(l.name) || !str_is_utf8(l.value))
             return proto_fail(p, why, "a label name is empty, or a name or value is not UTF-8");

@@ -1,39 +1,23 @@
 /* remote_write 1.0: prometheus.WriteRequest. Field numbers stand beside the reads and writes that use them. */
-#include "wire/wire.h"
-
-#define EXACT_INT_MAX (1ULL << 53)
+#include "wire/remote_write_int.h"
 
 /* ---- decoding ---- */
 
-/* Array of n elements in the arena; the one place where a request that asks for too much is told so. */
-static void *take(Arena *a, size_t elem_bytes, size_t n)
-{
-    static char none[16];
-    return n ? arena_try(a, elem_bytes * n) : none;
-}
-static Err take_failed(Why *why)
+Err write_take_failed(Why *why)
 {
     return why_set(why, E_LIMIT, "the write request needs more memory than one request may take");
 }
-static Err malformed(Why *why, const char *what, const PbReader *r, const u8 *start)
+Err write_malformed(Why *why, const char *what, const PbReader *r, Str msg)
 {
     return why_set(why, E_PARSE,
                    "malformed %s in the write request (field %u, about byte %zu of its message)", what,
-                   r->field, (size_t)(r->at - start));
+                   r->field, (size_t)(r->at - (const u8 *)msg.at));
 }
 
 static Err decode_label(Str msg, Label *ret, Why *why)
 {
     PbReader r;
-    *ret = (Label){S(""), S("")};
-    pb_init(&r, msg);
-    while (pb_next(&r)) {
-        if (r.field == 1 && pb_expect(&r, PB_BYTES))
-            ret->name = r.bytes;
-        else if (r.field == 2 && pb_expect(&r, PB_BYTES))
-            ret->value = r.bytes;
-    }
-    return r.is_bad ? malformed(why, "Label", &r, (const u8 *)msg.at) : OK;
+    return pb_label(&r, msg, ret) ? OK : write_malformed(why, "Label", &r, msg);
 }
 
 static int name_value_order(const void *a, const void *b)
@@ -43,8 +27,7 @@ static int name_value_order(const void *a, const void *b)
     return c ? c : str_cmp(x->value, y->value);
 }
 
-/* Drops empty values, sorts when needed, refuses duplicate and unusable names. Labels of exemplars need no metric name. */
-static Err tidy_labels(Label *at, u32 *len, bool is_series, Why *why)
+Err write_labels_tidy(Label *at, u32 *len, bool is_series, Why *why)
 {
     u32 n = 0;
     bool sorted = true, named = false;
@@ -82,17 +65,7 @@ static Err decode_sample(Str msg, Sample *ret, Why *why)
         else if (r.field == 2 && pb_expect(&r, PB_VARINT))
             ret->t = (i64)r.num;
     }
-    return r.is_bad ? malformed(why, "Sample", &r, (const u8 *)msg.at) : OK;
-}
-
-static u32 count_field(Str msg, u32 field, u8 type)
-{
-    PbReader r;
-    u32 n = 0;
-    pb_init(&r, msg);
-    while (pb_next(&r))
-        n += r.field == field && r.type == type;
-    return n;
+    return r.is_bad ? write_malformed(why, "Sample", &r, msg) : OK;
 }
 
 static Err decode_exemplar(Str msg, Arena *arena, Exemplar *ret, Why *why)
@@ -100,9 +73,9 @@ static Err decode_exemplar(Str msg, Arena *arena, Exemplar *ret, Why *why)
     PbReader r;
     *ret = (Exemplar){0};
     u32 n = 0;
-    Label *labels = take(arena, sizeof *labels, count_field(msg, 1, PB_BYTES));
+    Label *labels = pb_take(arena, sizeof *labels, pb_count(msg, 1, PB_BYTES));
     if (!labels)
-        return take_failed(why);
+        return write_take_failed(why);
     pb_init(&r, msg);
     while (pb_next(&r)) {
         if (r.field == 1 && pb_expect(&r, PB_BYTES))
@@ -113,8 +86,8 @@ static Err decode_exemplar(Str msg, Arena *arena, Exemplar *ret, Why *why)
             ret->t = (i64)r.num;
     }
     if (r.is_bad)
-        return malformed(why, "Exemplar", &r, (const u8 *)msg.at);
-    TRY(tidy_labels(labels, &n, false, why));
+        return write_malformed(why, "Exemplar", &r, msg);
+    TRY(write_labels_tidy(labels, &n, false, why));
     ret->labels = (Labels){labels, n};
     return OK;
 }
@@ -122,84 +95,7 @@ static Err decode_exemplar(Str msg, Arena *arena, Exemplar *ret, Why *why)
 static Err decode_span(Str msg, HistSpan *ret, Why *why)
 {
     PbReader r;
-    *ret = (HistSpan){0};
-    pb_init(&r, msg);
-    while (pb_next(&r)) {
-        if (r.field == 1 && pb_expect(&r, PB_VARINT))
-            ret->offset = (i32)pb_sint(r.num);
-        else if (r.field == 2 && pb_expect(&r, PB_VARINT)) {
-            if (r.num > UINT32_MAX)
-                return why_set(why, E_INVALID, "a histogram span is %llu buckets long",
-                               (unsigned long long)r.num);
-            ret->length = (u32)r.num;
-        }
-    }
-    return r.is_bad ? malformed(why, "BucketSpan", &r, (const u8 *)msg.at) : OK;
-}
-
-/* A repeated scalar field may come packed or one by one; both may be mixed. */
-typedef struct Repeated {
-    f64 *at;
-    u32 len;
-    i64 last; /* running sum of deltas */
-} Repeated;
-
-static u32 count_varints(Str s)
-{
-    u32 n = 0;
-    for (size_t i = 0; i < s.len; i++)
-        n += (u8)s.at[i] < 0x80;
-    return n;
-}
-
-static u32 repeated_len(Str msg, u32 field, u8 item_type)
-{
-    PbReader r;
-    u32 n = 0;
-    pb_init(&r, msg);
-    while (pb_next(&r))
-        if (r.field == field)
-            n += r.type != PB_BYTES        ? 1
-                 : item_type == PB_FIXED64 ? (u32)(r.bytes.len / 8)
-                                           : count_varints(r.bytes);
-    return n;
-}
-
-static bool repeated_put_delta(Repeated *to, u64 zz)
-{
-    if (__builtin_add_overflow(to->last, pb_sint(zz), &to->last) || to->last > (i64)EXACT_INT_MAX ||
-        to->last < -(i64)EXACT_INT_MAX)
-        return false;
-    to->at[to->len++] = (f64)to->last;
-    return true;
-}
-
-static bool repeated_read(PbReader *r, u8 item_type, Repeated *to)
-{
-    if (r->type == item_type) {
-        if (item_type == PB_VARINT)
-            return repeated_put_delta(to, r->num);
-        to->at[to->len++] = pb_f64(r->num);
-        return true;
-    }
-    if (!pb_expect(r, PB_BYTES))
-        return false;
-    const u8 *at = (const u8 *)r->bytes.at, *end = at + r->bytes.len;
-    if (item_type == PB_FIXED64) {
-        if (r->bytes.len % 8)
-            return false;
-        memcpy(to->at + to->len, at, r->bytes.len);
-        to->len += (u32)(r->bytes.len / 8);
-        return true;
-    }
-    while (at < end) {
-        u64 v;
-        size_t n = uvarint_get(at, end, &v);
-        if (!n || !repeated_put_delta(to, v))
-            return false;
-        at += n;
-    }
-    return true;
+    return pb_span(&r, msg, ret) ? OK : write_malformed(why, "BucketSpan", &r, msg);
 }
 
 static bool exact_count(u64 n, f64 *ret)
@@ -213,17 +109,17 @@ Err remote_write_decode_histogram(Str msg, Arena *arena, const Histogram **ret, 
     Histogram *h = arena_new(arena, Histogram);
     PbReader r;
     i64 t = 0;
-    Repeated neg_d = {0}, neg_c = {0}, pos_d = {0}, pos_c = {0}, custom = {0};
+    PbNumbers neg_d = {0}, neg_c = {0}, pos_d = {0}, pos_c = {0}, custom = {0};
     bool int_count = false, float_count = false, exact = true;
-    h->neg_spans = take(arena, sizeof(HistSpan), count_field(msg, 8, PB_BYTES));
-    h->pos_spans = take(arena, sizeof(HistSpan), count_field(msg, 11, PB_BYTES));
-    neg_d.at = take(arena, 8, repeated_len(msg, 9, PB_VARINT));
-    neg_c.at = take(arena, 8, repeated_len(msg, 10, PB_FIXED64));
-    pos_d.at = take(arena, 8, repeated_len(msg, 12, PB_VARINT));
-    pos_c.at = take(arena, 8, repeated_len(msg, 13, PB_FIXED64));
-    custom.at = take(arena, 8, repeated_len(msg, 16, PB_FIXED64));
+    h->neg_spans = pb_take(arena, sizeof(HistSpan), pb_count(msg, 8, PB_BYTES));
+    h->pos_spans = pb_take(arena, sizeof(HistSpan), pb_count(msg, 11, PB_BYTES));
+    neg_d.at = pb_take(arena, 8, pb_numbers_len(msg, 9, PB_VARINT));
+    neg_c.at = pb_take(arena, 8, pb_numbers_len(msg, 10, PB_FIXED64));
+    pos_d.at = pb_take(arena, 8, pb_numbers_len(msg, 12, PB_VARINT));
+    pos_c.at = pb_take(arena, 8, pb_numbers_len(msg, 13, PB_FIXED64));
+    custom.at = pb_take(arena, 8, pb_numbers_len(msg, 16, PB_FIXED64));
     if (!h->neg_spans || !h->pos_spans || !neg_d.at || !neg_c.at || !pos_d.at || !pos_c.at || !custom.at)
-        return take_failed(why);
+        return write_take_failed(why);
     pb_init(&r, msg);
     while (exact && pb_next(&r)) {
         switch (r.field) {
@@ -260,20 +156,20 @@ Err remote_write_decode_histogram(Str msg, Arena *arena, const Histogram **ret, 
                 TRY(decode_span(r.bytes, &h->neg_spans[h->neg_spans_len++], why));
             break;
         case 9:
-            exact = repeated_read(&r, PB_VARINT, &neg_d);
+            exact = pb_deltas(&r, &neg_d);
             break;
         case 10:
-            exact = repeated_read(&r, PB_FIXED64, &neg_c);
+            exact = pb_doubles(&r, &neg_c);
             break;
         case 11:
             if (pb_expect(&r, PB_BYTES))
                 TRY(decode_span(r.bytes, &h->pos_spans[h->pos_spans_len++], why));
             break;
         case 12:
-            exact = repeated_read(&r, PB_VARINT, &pos_d);
+            exact = pb_deltas(&r, &pos_d);
             break;
         case 13:
-            exact = repeated_read(&r, PB_FIXED64, &pos_c);
+            exact = pb_doubles(&r, &pos_c);
             break;
         case 14:
             if (pb_expect(&r, PB_VARINT))
@@ -284,17 +180,17 @@ Err remote_write_decode_histogram(Str msg, Arena *arena, const Histogram **ret, 
                 t = (i64)r.num;
             break;
         case 16:
-            exact = repeated_read(&r, PB_FIXED64, &custom);
+            exact = pb_doubles(&r, &custom);
             break;
         }
     }
     if (r.is_bad)
-        return malformed(why, "Histogram", &r, (const u8 *)msg.at);
+        return write_malformed(why, "Histogram", &r, msg);
     if (!exact)
         return why_set(why, E_INVALID, "a histogram count is malformed or over 2^53");
     h->is_int = !float_count;
     (void)int_count;
-    const Repeated *pos = h->is_int ? &pos_d : &pos_c, *neg = h->is_int ? &neg_d : &neg_c;
+    const PbNumbers *pos = h->is_int ? &pos_d : &pos_c, *neg = h->is_int ? &neg_d : &neg_c;
     h->pos = pos->at, h->pos_len = pos->len;
     h->neg = neg->at, h->neg_len = neg->len;
     h->custom = custom.at, h->custom_len = custom.len;
@@ -316,24 +212,26 @@ static Err decode_series(Str msg, Arena *arena, SeriesItem *ret, Why *why)
         hists_len += r.field == 4;
     }
     if (r.is_bad)
-        return malformed(why, "TimeSeries", &r, (const u8 *)msg.at);
-    Label *labels = take(arena, sizeof *labels, labels_len);
-    Sample *samples = take(arena, sizeof *samples, samples_len);
-    Exemplar *exemplars = take(arena, sizeof *exemplars, exemplars_len);
-    const Histogram **hists = take(arena, sizeof *hists, hists_len);
-    i64 *hist_t = take(arena, sizeof *hist_t, hists_len);
+        return write_malformed(why, "TimeSeries", &r, msg);
+    Label *labels = pb_take(arena, sizeof *labels, labels_len);
+    Sample *samples = pb_take(arena, sizeof *samples, samples_len);
+    Exemplar *exemplars = pb_take(arena, sizeof *exemplars, exemplars_len);
+    const Histogram **hists = pb_take(arena, sizeof *hists, hists_len);
+    i64 *hist_t = pb_take(arena, sizeof *hist_t, hists_len);
     if (!labels || !samples || !exemplars || !hists || !hist_t)
-        return take_failed(why);
+        return write_take_failed(why);
     *ret = (SeriesItem){.samples = samples, .exemplars = exemplars, .hists = hists, .hist_t = hist_t};
     labels_len = 0;
     Err refused = OK;
     Why first;
     pb_init(&r, msg);
     while (pb_next(&r)) {
+        if (r.field == WRITE_START_FIELD && r.type == PB_VARINT)
+            ret->start_t = (i64)r.num;
         if (r.field < 1 || r.field > 4)
             continue;
         if (!pb_expect(&r, PB_BYTES))
-            return malformed(why, "TimeSeries", &r, (const u8 *)msg.at);
+            return write_malformed(why, "TimeSeries", &r, msg);
         Err e = r.field == 1   ? decode_label(r.bytes, &labels[labels_len++], why)
                 : r.field == 2 ? decode_sample(r.bytes, &samples[ret->samples_len++], why)
                 : r.field == 3 ? decode_exemplar(r.bytes, arena, &exemplars[ret->exemplars_len++], why)
@@ -347,7 +245,7 @@ static Err decode_series(Str msg, Arena *arena, SeriesItem *ret, Why *why)
             refused = e, first = why ? *why : (Why){0};
     }
     if (refused == OK)
-        refused = tidy_labels(labels, &labels_len, true, why);
+        refused = write_labels_tidy(labels, &labels_len, true, why);
     else if (why)
         *why = first;
     ret->labels = (Labels){labels, labels_len};
@@ -369,11 +267,10 @@ static Err decode_metadata(Str msg, MetadataItem *ret, Why *why)
         else if (r.field == 5 && pb_expect(&r, PB_BYTES))
             ret->unit = r.bytes;
     }
-    return r.is_bad ? malformed(why, "MetricMetadata", &r, (const u8 *)msg.at) : OK;
+    return r.is_bad ? write_malformed(why, "MetricMetadata", &r, msg) : OK;
 }
 
-/* Puts the series' name before the reason it was refused. */
-static void name_series(Why *why, Labels l)
+void write_name_series(Why *why, Labels l)
 {
     if (!why)
         return;
@@ -398,18 +295,18 @@ Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why)
         metadata_len += r.field == 3;
     }
     if (r.is_bad)
-        return malformed(why, "WriteRequest", &r, (const u8 *)body.at);
-    WriteDecoded d = {.series = take(arena, sizeof *d.series, series_len),
-                      .metadata = take(arena, sizeof *d.metadata, metadata_len)};
+        return write_malformed(why, "WriteRequest", &r, body);
+    WriteDecoded d = {.series = pb_take(arena, sizeof *d.series, series_len),
+                      .metadata = pb_take(arena, sizeof *d.metadata, metadata_len)};
     if (!d.series || !d.metadata)
-        return take_failed(why);
+        return write_take_failed(why);
     Why reason;
     pb_init(&r, body);
     while (pb_next(&r)) {
         if (r.field != 1 && r.field != 3)
             continue;
         if (!pb_expect(&r, PB_BYTES))
-            return malformed(why, "WriteRequest", &r, (const u8 *)body.at);
+            return write_malformed(why, "WriteRequest", &r, body);
         if (r.field == 3) {
             MetadataItem *m = &d.metadata[d.metadata_len];
             TRY(decode_metadata(r.bytes, m, why));
@@ -420,7 +317,7 @@ Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why)
         SeriesItem *s = &d.series[d.series_len];
         Err e = decode_series(r.bytes, arena, s, &reason);
         if (arena_over(arena))
-            return take_failed(why);
+            return write_take_failed(why);
         if (e == OK) {
             d.series_len++;
             d.samples += s->samples_len;
@@ -431,7 +328,7 @@ Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why)
                 *why = reason;
             return e;
         } else if (d.refused++ == 0 && why) {
-            name_series(&reason, s->labels);
+            write_name_series(&reason, s->labels);
             *why = reason;
         }
     }
@@ -572,6 +469,7 @@ void remote_write_encode(const SeriesItem *series, u32 n, const MetadataItem *me
             encode_exemplar(out, &s->exemplars[k]);
         for (u32 k = 0; k < s->hists_len; k++)
             remote_write_encode_histogram(out, 4, s->hists[k], s->hist_t[k]);
+        pb_put_u64(out, WRITE_START_FIELD, (u64)s->start_t);
         pb_end(out, m);
     }
     for (u32 i = 0; i < metadata_len; i++) {

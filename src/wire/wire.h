@@ -115,13 +115,25 @@ typedef struct WriteDecoded {
 /* body = decompressed prometheus.WriteRequest; strings are borrowed from it. Labels that come unsorted are sorted, empty
  * values dropped. A series with duplicate, empty or non-UTF-8 names, without a metric name or with an impossible
  * histogram is left out: then the answer is E_INVALID, why names the first such series, and ret holds the others, which
- * the caller may store before it answers 400. E_PARSE and E_LIMIT leave ret untouched. */
+ * the caller may store before it answers 400. E_PARSE and E_LIMIT leave ret untouched. start_t, which 1.0 does not know,
+ * is kept in a field that others skip. */
 Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why);
 void remote_write_encode(const SeriesItem *series, u32 n, const MetadataItem *metadata, u32 metadata_len,
                          Buf *out);
 /* One prometheus.Histogram; hints, kinds and custom bounds are kept. */
 void remote_write_encode_histogram(Buf *b, u32 field, const Histogram *h, i64 t);
 Err remote_write_decode_histogram(Str msg, Arena *arena, const Histogram **ret, i64 *ret_t, Why *why);
+
+/* ---- remote_write 2.0 (remote_write2.c): io.prometheus.write.v2.Request ---- */
+/* As remote_write_decode; metadata is given once per metric name. A series with a reference outside the symbol table, an odd
+ * number of them, or neither samples nor histograms is left out too. E_PARSE also for a table without the empty string at its
+ * head. Start timestamps of samples, histograms and (their first place) of series end up in start_t. */
+Err remote_write2_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why);
+/* What is known of the metric of these labels; NULL = nothing. */
+typedef const MetadataItem *(*SeriesMetadataFn)(void *arg, Labels l);
+/* metadata may be NULL. Strings are borrowed until it returns. E_LIMIT, E_TOO_LARGE: out holds nothing usable. */
+Err remote_write2_encode(const SeriesItem *series, u32 n, SeriesMetadataFn metadata, void *arg,
+                         Arena *scratch, Buf *out, Why *why);
 
 /* ---- pushed text for tests and federation ---- */
 void expo_write_series(Buf *out, Labels l, f64 v, i64 t_ms, bool with_t);

@@ -1,4 +1,4 @@
-/* The receiver of remote_write 1.0. */
+/* The receiver of remote_write, 1.0 and 2.0. */
 #include "metrics/api/impl.h"
 
 #include "wire/wire.h"
@@ -28,11 +28,12 @@ static Str cut_to_print(Str s)
     return str_sub(s, 0, 300);
 }
 
-/* Only the first message is understood. A missing type means it, for clients of old. */
-static bool take_media_type(HttpReq *r)
+/* Which message it is. A missing type means the first, for clients of old. */
+static bool take_media_type(HttpReq *r, bool *ret_v2)
 {
     Str all = str_trim(http_header(r, S("Content-Type"))), type, rest = all, part, key, value,
         show = cut_to_print(all);
+    *ret_v2 = false;
     if (all.len == 0)
         return true;
     bool more = str_cut(rest, ';', &type, &rest);
@@ -51,18 +52,16 @@ static bool take_media_type(HttpReq *r)
                         STR_FMT(cut_to_print(part)), STR_FMT(show));
             return false;
         }
-        if (!str_eq(key, S("proto")) || str_eq(value, S(MESSAGE_V1)))
+        if (!str_eq(str_trim(key), S("proto")))
             continue;
-        if (str_eq(value, S(MESSAGE_V2)))
-            plain_error(r, 415,
-                        MESSAGE_V2 " protobuf message is not accepted by this server; accepted [" MESSAGE_V1
-                                   "]");
-        else
-            plain_error(
-                r, 415,
-                "got %.*s content type; unknown remote write protobuf message %.*s, supported: " MESSAGE_V1
-                ", " MESSAGE_V2,
-                STR_FMT(show), STR_FMT(cut_to_print(value)));
+        *ret_v2 = str_eq(value, S(MESSAGE_V2));
+        if (*ret_v2 || str_eq(value, S(MESSAGE_V1)))
+            return true;
+        plain_error(
+            r, 415,
+            "got %.*s content type; unknown remote write protobuf message %.*s, supported: " MESSAGE_V1
+            ", " MESSAGE_V2,
+            STR_FMT(show), STR_FMT(cut_to_print(value)));
         return false;
     }
     return true;
@@ -102,41 +101,62 @@ static bool unpack(HttpReq *r, Buf *ret)
     return false;
 }
 
-static void reply_sink(HttpReq *r, const SinkResult *res)
+/* What a sender of 2.0 is told whatever became of it: how much was stored. */
+static void add_written(HttpReq *r, const SinkResult *res)
+{
+    const struct {
+        Str name;
+        u64 n;
+    } counts[] = {{STR_INIT("X-Prometheus-Remote-Write-Samples-Written"), res->samples_ok},
+                  {STR_INIT("X-Prometheus-Remote-Write-Histograms-Written"), res->histograms_ok},
+                  {STR_INIT("X-Prometheus-Remote-Write-Exemplars-Written"), res->exemplars_ok}};
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        http_add_header(r, counts[i].name, arena_printf(r->arena, "%llu", (unsigned long long)counts[i].n));
+}
+
+/* Whether sending the same again may help: 4xx no, 429 and 5xx yes. */
+static int sink_status(const SinkResult *res)
 {
     switch (res->err) {
-    case OK: { /* late samples that were accepted are counted in out_of_order: no reason to complain */
-        u64 refused = res->rejected_conflict + res->rejected_old + res->rejected_invalid;
-        if (refused + res->rejected_limit == 0)
-            http_reply(r, 204, NULL, S(""));
-        else
-            plain_error(r, refused > 0 ? 400 : 429, "%s",
-                        res->why.text[0] ? res->why.text : "some samples were rejected");
-        break;
-    }
+    case OK: /* late samples that were accepted are counted in out_of_order: no reason to complain */
+        return res->rejected_conflict + res->rejected_old + res->rejected_invalid ? 400
+               : res->rejected_limit                                              ? 429
+                                                                                  : 204;
     case E_INVALID:
     case E_PARSE:
     case E_CONFLICT:
     case E_TOO_OLD:
-        plain_error(r, 400, "%s", res->why.text);
-        break;
+        return 400;
     case E_LIMIT:
-        plain_error(r, 429, "%s", res->why.text);
-        break;
+        return 429;
     case E_BUSY:
     case E_UNAVAILABLE:
     case E_CLOSED:
     case E_NOSPACE:
-        http_add_header(r, S("Retry-After"), S("5"));
-        plain_error(r, 503, "%s", res->why.text);
-        break;
+        return 503;
     default:
-        plain_error(r, 500, "%s", res->why.text);
-        break;
+        return 500;
     }
 }
 
-static void write_decoded(Api *a, HttpReq *r, const WriteDecoded *d)
+/* refused: series that the decoder left out, the first for the reason in bad. */
+static void reply_sink(HttpReq *r, const SinkResult *res, u64 refused, const Why *bad)
+{
+    int status = sink_status(res);
+    const char *why = res->why.text[0] ? res->why.text : "some samples were rejected";
+    if (status == 503)
+        http_add_header(r, S("Retry-After"), S("5"));
+    if (status == 204 && !refused)
+        http_reply(r, 204, NULL, S(""));
+    else if (status > 400 || !refused)
+        plain_error(r, status, "%s", why);
+    else
+        plain_error(r, 400, "%s (series left out: %llu)%s%s", bad->text, (unsigned long long)refused,
+                    status == 400 ? "\n" : "", status == 400 ? why : "");
+}
+
+/* What could be decoded is stored, also when the answer has to be 400 for the rest. */
+static void write_decoded(Api *a, HttpReq *r, const WriteDecoded *d, bool is_v2, const Why *bad)
 {
     SinkResult res = {0};
     SampleBatch batch = {.tenant = api_tenant(a, r),
@@ -146,7 +166,9 @@ static void write_decoded(Api *a, HttpReq *r, const WriteDecoded *d)
                          .metadata_len = d->metadata_len};
     if (d->series_len + d->metadata_len > 0)
         a->c.sink->write(a->c.sink, &batch, NULL, &res);
-    reply_sink(r, &res);
+    if (is_v2)
+        add_written(r, &res);
+    reply_sink(r, &res, d->refused, bad);
 }
 
 void handle_write(HttpReq *r, void *arg)
@@ -155,6 +177,7 @@ void handle_write(HttpReq *r, void *arg)
     WriteDecoded d = {0};
     Why why = {0};
     Buf plain;
+    bool is_v2;
     const ApiHooks *h = &a->c.hooks;
     if (h->is_ready && !h->is_ready(h->arg)) {
         http_add_header(r, S("Retry-After"), S("5"));
@@ -166,14 +189,16 @@ void handle_write(HttpReq *r, void *arg)
                     "remote write receiver needs to be enabled with --web.enable-remote-write-receiver");
         return;
     }
-    if (!take_media_type(r) || !take_coding(r) || !unpack(r, &plain))
+    if (!take_media_type(r, &is_v2) || !take_coding(r) || !unpack(r, &plain))
         return;
-    Err e = remote_write_decode(buf_view(&plain), r->arena, &d, &why);
-    if (e == OK) {
-        write_decoded(a, r, &d);
+    Err e = (is_v2 ? remote_write2_decode : remote_write_decode)(buf_view(&plain), r->arena, &d, &why);
+    if (e == E_INVALID)
+        metric_add(a->invalid_labels, (f64)d.refused);
+    if (e == OK || e == E_INVALID) {
+        write_decoded(a, r, &d, is_v2, &why);
     } else {
-        if (e == E_INVALID)
-            metric_inc(a->invalid_labels);
+        if (is_v2)
+            add_written(r, &(SinkResult){0});
         plain_error(r, e == E_LIMIT || e == E_TOO_LARGE ? 413 : 400, "%s", why.text);
     }
     buf_done(&plain);

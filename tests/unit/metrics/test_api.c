@@ -581,6 +581,103 @@ static void not_ready_is_503(void **state)
     server_stop(&s);
 }
 
+static const MetadataItem *about_metric(void *arg, Labels l)
+{
+    return str_ends(labels_get(l, LABEL_NAME), S("_total")) ? arg : NULL;
+}
+
+static void push_v2(Server *s, const Buf *body, Answer *ret)
+{
+    Buf packed, headers;
+    buf_init(&packed, 1 << 16);
+    buf_init(&headers, 1000);
+    buf_c(&headers, "Content-Encoding: snappy\r\nContent-Type: "
+                    "application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n");
+    snappy_encode(buf_view(body), &packed);
+    ask(s, S("POST"), S("/api/v1/write"), &headers, buf_view(&packed), ret);
+    buf_done(&packed);
+    buf_done(&headers);
+}
+
+/* Each answer to 2.0 says what was stored, refusals too; and what is good in a request is stored beside what is not. */
+static void version_2_is_received(void **state)
+{
+    Server s = {0};
+    Answer a;
+    Arena arena;
+    Buf body;
+    Why why;
+    server_start(&s, false, true);
+    arena_init(&arena, NULL, 0);
+    buf_init(&body, 1 << 16);
+    Label one[] = {{S("__name__"), S("v2_total")}, {S("job"), S("a")}},
+          two[] = {{S("__name__"), S("v2_hist")}};
+    Sample samples[] = {{1700000000337, 1}, {1700000015337, 2}};
+    HistSpan span = {0, 2};
+    f64 buckets[] = {1, 2}, bounds[] = {0.5, 1};
+    Histogram h = {.schema = HIST_SCHEMA_CUSTOM,
+                   .is_int = true,
+                   .count = 3,
+                   .sum = 2,
+                   .pos_spans = &span,
+                   .pos_spans_len = 1,
+                   .pos = buckets,
+                   .pos_len = 2,
+                   .custom = bounds,
+                   .custom_len = 2};
+    const Histogram *hists[] = {&h};
+    i64 hist_t[] = {1700000000337};
+    Label trace[] = {{S("trace_id"), S("abc")}};
+    Exemplar exemplar = {{trace, 1}, 1, 1700000000337};
+    SeriesItem series[] = {{.labels = {one, 2},
+                            .samples = samples,
+                            .samples_len = 2,
+                            .exemplars = &exemplar,
+                            .exemplars_len = 1,
+                            .start_t = 1690000000000},
+                           {.labels = {two, 1}, .hists = hists, .hist_t = hist_t, .hists_len = 1}};
+    MetadataItem md = {.help = S("Helpful."), .type = TYPE_COUNTER};
+    assert_ok(remote_write2_encode(series, 2, about_metric, &md, &arena, &body, &why), &why);
+    push_v2(&s, &body, &a);
+    assert_int_equal(a.status, 204);
+    assert_str(answer_header(&a, "x-prometheus-remote-write-samples-written"), "2");
+    assert_str(answer_header(&a, "x-prometheus-remote-write-histograms-written"), "1");
+    assert_str(answer_header(&a, "x-prometheus-remote-write-exemplars-written"), "1");
+    buf_done(&a.raw);
+    expect(&s, "/api/v1/query?query=v2_total&time=1700000020", 200,
+           "\"job\":\"a\"},\"value\":[1700000020,\"2\"]");
+    expect(&s, "/api/v1/query?query=histogram_count(v2_hist)&time=1700000020", 200, "[1700000020,\"3\"]");
+    expect(&s, "/api/v1/metadata?metric=v2_total", 200, "\"help\":\"Helpful.\"");
+
+    /* A second series refers to a symbol that is not there; the first is stored, its old sample refused. */
+    Sample later[] = {{1700000030337, 3}, {1700000015337, 99}};
+    series[0].samples = later;
+    series[0].exemplars_len = 0;
+    buf_clear(&body);
+    assert_ok(remote_write2_encode(series, 1, NULL, NULL, &arena, &body, &why), &why);
+    size_t m = pb_begin(&body, 5);
+    pb_put_bytes(&body, 1, S("\x01\x63"));
+    pb_end(&body, m);
+    push_v2(&s, &body, &a);
+    assert_int_equal(a.status, 400);
+    if (str_find(a.body, S("refers to symbol 99 of")) == SIZE_MAX)
+        fail_msg("%.*s", STR_FMT(a.body));
+    assert_str(answer_header(&a, "x-prometheus-remote-write-samples-written"), "1");
+    assert_str(answer_header(&a, "x-prometheus-remote-write-histograms-written"), "0");
+    buf_done(&a.raw);
+    expect(&s, "/api/v1/query?query=v2_total&time=1700000040", 200, "[1700000040,\"3\"]");
+
+    buf_clear(&body);
+    buf_c(&body, "\x22\x01x"); /* a table that does not start with the empty string */
+    push_v2(&s, &body, &a);
+    assert_int_equal(a.status, 400);
+    assert_str(answer_header(&a, "x-prometheus-remote-write-samples-written"), "0");
+    buf_done(&a.raw);
+    buf_done(&body);
+    arena_done(&arena);
+    server_stop(&s);
+}
+
 static void receiver_can_be_off(void **state)
 {
     Server s = {0};
@@ -714,11 +811,12 @@ static void readers_beside_a_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_of_the_peer),  cmocka_unit_test(answers_of_another_corpus),
-        cmocka_unit_test(limits_are_422),       cmocka_unit_test(admin_answers_of_the_peer),
-        cmocka_unit_test(tsdb_status_counts),   cmocka_unit_test(not_ready_is_503),
-        cmocka_unit_test(receiver_can_be_off),  cmocka_unit_test(metadata_comes_back),
-        cmocka_unit_test(large_results_stream), cmocka_unit_test(readers_beside_a_writer),
+        cmocka_unit_test(answers_of_the_peer),     cmocka_unit_test(answers_of_another_corpus),
+        cmocka_unit_test(limits_are_422),          cmocka_unit_test(admin_answers_of_the_peer),
+        cmocka_unit_test(tsdb_status_counts),      cmocka_unit_test(not_ready_is_503),
+        cmocka_unit_test(version_2_is_received),   cmocka_unit_test(receiver_can_be_off),
+        cmocka_unit_test(metadata_comes_back),     cmocka_unit_test(large_results_stream),
+        cmocka_unit_test(readers_beside_a_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* prometheus.WriteRequest: round trips of random requests, every truncation, refused series. */
+/* prometheus.WriteRequest and io.prometheus.write.v2.Request: round trips of random requests, every truncation, refused series. */
 #include "test.h"
 #include "wire/wire.h"
 
@@ -335,6 +335,157 @@ static void known_bytes(void **state)
     buf_done(&b);
 }
 
+/* ---- 2.0 ---- */
+
+static const MetadataItem *about_metric(void *arg, Labels l)
+{
+    (void)l;
+    return arg;
+}
+
+/* Samples and histograms of one series travel in two messages; exemplars go with the histograms then. */
+static void random_round_trips_v2(void **state)
+{
+    Arena a;
+    Buf b;
+    arena_init(&a, NULL, 0);
+    buf_init(&b, 1 << 24);
+    for (int round = 0; round < 300; round++) {
+        arena_reset(&a);
+        buf_clear(&b);
+        u32 n = rnd(20), at = 0;
+        MetadataItem md = {S(""), rnd_str(&a), rnd(2) ? S("") : rnd_str(&a), (MetricType)rnd(8)};
+        SeriesItem *in = arena_array(&a, SeriesItem, n + 1);
+        for (u32 i = 0; i < n; i++) {
+            in[i] = rnd_series(&a);
+            in[i].start_t = rnd(2) ? 0 : (i64)rnd(100000);
+        }
+        Why why = {0};
+        WriteDecoded d;
+        assert_ok(remote_write2_encode(in, n, about_metric, &md, &a, &b, &why), &why);
+        assert_ok(remote_write2_decode(buf_view(&b), &a, &d, &why), &why);
+        for (u32 i = 0; i < n; i++) {
+            SeriesItem floats = in[i], hists = in[i];
+            floats.hists_len = hists.samples_len = 0;
+            if (hists.hists_len)
+                floats.exemplars_len = 0;
+            for (int part = 0; part < 2; part++) {
+                const SeriesItem *want = part ? &hists : &floats;
+                if (!(part ? want->hists_len : want->samples_len))
+                    continue;
+                assert_true(at < d.series_len);
+                assert_same(want, &d.series[at]);
+                assert_int_equal(d.series[at++].start_t, want->start_t);
+            }
+        }
+        assert_int_equal(at, d.series_len);
+        for (u32 i = 0; i < d.metadata_len; i++) {
+            assert_true(str_eq(md.help, d.metadata[i].help) && str_eq(md.unit, d.metadata[i].unit));
+            for (u32 k = 0; k < i; k++)
+                assert_false(str_eq(d.metadata[i].family, d.metadata[k].family) && md.type < TYPE_HISTOGRAM);
+        }
+        assert_true(d.metadata_len > 0 || !at);
+    }
+    arena_done(&a);
+    buf_done(&b);
+}
+
+/* The empty request, and one series of references given as they stand. */
+static void put_refs(Buf *b, const char *const *symbols, u32 symbols_len, const u32 *refs, u32 n, bool packed)
+{
+    for (u32 i = 0; i < symbols_len; i++) {
+        pb_put_varint(b, 4 << 3 | PB_BYTES);
+        pb_put_varint(b, strlen(symbols[i]));
+        buf_c(b, symbols[i]);
+    }
+    size_t m = pb_begin(b, 5), p = packed ? pb_begin(b, 1) : 0;
+    for (u32 i = 0; i < n; i++) {
+        if (!packed)
+            pb_put_varint(b, 1 << 3 | PB_VARINT);
+        pb_put_varint(b, refs[i]);
+    }
+    if (packed)
+        pb_end(b, p);
+    size_t s = pb_begin(b, 2);
+    pb_put_f64(b, 1, 7);
+    pb_put_u64(b, 2, 1000);
+    pb_put_u64(b, 3, 500);
+    pb_end(b, s);
+    pb_end(b, m);
+}
+
+static void references_of_v2(void **state)
+{
+    static const char *const symbols[] = {"", "__name__", "up", "job", "a"}, *const headless[] = {"__name__",
+                                                                                                  "up"};
+    static const struct {
+        u32 refs[6], n;
+        const char *want; /* NULL = fine */
+    } cases[] = {
+        {{1, 2, 3, 4}, 4, NULL},
+        {{3, 4, 1, 2, 3, 0}, 4, NULL},
+        {{1, 2, 3, 5}, 4, "refers to symbol 5 of 5"},
+        {{1, 2, 3, UINT32_MAX}, 4, "refers to symbol 4294967295 of 5"},
+        {{1, 2, 3}, 3, "holds 3 references"},
+        {{3, 4}, 2, "no metric name"},
+        {{1, 2, 3, 4, 3, 2}, 6, "\"job\" is not unique"},
+        {{1, 2, 0, 4}, 4, "empty name"},
+        {{0}, 0, "no metric name"},
+    };
+    Arena a;
+    Buf b;
+    WriteDecoded d;
+    Why why;
+    arena_init(&a, NULL, 0);
+    buf_init(&b, 1 << 20);
+    for (size_t i = 0; i < 2 * COUNT_OF(cases); i++) {
+        const char *want = cases[i / 2].want;
+        buf_clear(&b);
+        put_refs(&b, symbols, 5, cases[i / 2].refs, cases[i / 2].n, i % 2);
+        why = (Why){0};
+        Err e = remote_write2_decode(buf_view(&b), &a, &d, &why);
+        if (e != (want ? E_INVALID : OK) || (want && !strstr(why.text, want)))
+            fail_msg("case %zu: %s «%s»", i / 2, err_name(e), why.text);
+        assert_int_equal(d.series_len, want ? 0 : 1);
+        assert_int_equal(d.refused, want ? 1 : 0);
+        if (!want) {
+            assert_str(labels_get(d.series[0].labels, S("job")), "a");
+            assert_true(d.series[0].samples[0].v == 7 && d.series[0].start_t == 500);
+        }
+    }
+    buf_clear(&b);
+    put_refs(&b, headless, 2, (u32[]){0, 1}, 2, true);
+    assert_int_equal(remote_write2_decode(buf_view(&b), &a, &d, &why), E_PARSE);
+    assert_non_null(strstr(why.text, "does not start with an empty string"));
+    assert_ok(remote_write2_decode(S(""), &a, &d, &why), &why);
+    assert_int_equal(d.series_len, 0);
+    arena_done(&a);
+    buf_done(&b);
+}
+
+static void truncations_of_v2(void **state)
+{
+    Arena a;
+    Buf b;
+    Why why;
+    arena_init(&a, NULL, 0);
+    buf_init(&b, 1 << 20);
+    SeriesItem s[3];
+    for (int i = 0; i < 3; i++)
+        s[i] = rnd_series(&a);
+    assert_ok(remote_write2_encode(s, 3, NULL, NULL, &a, &b, &why), &why);
+    for (size_t cut = 0; cut < b.len; cut++) {
+        char *copy = malloc(cut + 1); /* so that a read past the end is seen */
+        memcpy(copy, b.at, cut);
+        WriteDecoded d = {0};
+        Err e = remote_write2_decode(str_of(copy, cut), &a, &d, NULL);
+        assert_true(e == OK || e == E_PARSE);
+        free(copy);
+    }
+    arena_done(&a);
+    buf_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +496,9 @@ int main(void)
         cmocka_unit_test(impossible_histograms),
         cmocka_unit_test(a_request_has_a_memory_limit),
         cmocka_unit_test(known_bytes),
+        cmocka_unit_test(random_round_trips_v2),
+        cmocka_unit_test(references_of_v2),
+        cmocka_unit_test(truncations_of_v2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
