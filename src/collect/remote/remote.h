@@ -1,4 +1,4 @@
-/* collect/remote: the remote_write sender, protocol 1.0.
+/* collect/remote: the remote_write sender, protocols 1.0 and 2.0.
  *
  *     RemoteWrite *rw = remote_write_new(&options);
  *     remote_write_apply(rw, configs, n, external_labels, &why);     now and at every reload
@@ -7,10 +7,11 @@
  *     loop_stop, loop thread joined; remote_write_free(rw)
  *
  * Way of a sample. write() applies external labels (to names that are not there yet) and write_relabel_configs, then encodes
- * into one of REMOTE_LANES lanes, chosen by the hash of the final labels. A lane that holds max_samples_per_send samples is
- * compressed and appended to the destination's spool; the rest follows at once and synced for pushes (nothing is
+ * into one of the destination's lanes, chosen by the hash of the final labels. There are REMOTE_LANES of them, or as many as
+ * min_shards and max_shards allow; the number changes only with the configuration, and then everything before the change is
+ * answered first. A lane that holds max_samples_per_send samples is compressed and appended to the destination's spool; the rest follows at once and synced for pushes (nothing is
  * acknowledged that could be lost), after at most a second for scrapes and rules. From there on samples are durable.
- * The sender reads ahead from the spool into one queue per lane and has at most one request per lane in flight, so the
+ * The sender reads ahead from the spool, up to capacity samples per lane, into one queue per lane and has at most one request per lane in flight, so the
  * samples of a series arrive in order while lanes go side by side. Lanes that are idle share a request as long as it
  * stays under max_samples_per_send; a request that is not full waits batch_send_deadline.
  *
@@ -22,8 +23,10 @@
  * min_backoff doubling up to max_backoff; all lanes wait together. Anything else: dropped, counted as failed, logged with the
  * first line of the answer. Samples older than sample_age_limit are dropped before each attempt.
  *
- * Not sent in this version: native histograms with custom buckets (1.0 does not know them; counted as dropped), histograms and
- * exemplars unless configured. Metadata is kept in memory and sent every metadata_config.send_interval, without retries.
+ * Histograms and exemplars are sent where configured; native histograms with custom buckets by 2.0 only (1.0 does not know
+ * them; counted as dropped). By 1.0 metadata is kept in memory and sent every metadata_config.send_interval, without retries; by
+ * 2.0 it goes with each series. A receiver that answers 2.0 with 415, or with success but none of the headers that say how much
+ * was written (it took the request for an empty one of 1.0), gets 1.0 from then on, until the next reload or start.
  *
  * Identity. A destination is its name, or else its URL. Reloads change everything else in place: what is in flight ends under
  * the old settings, what is spooled goes out under the new ones. A destination that is not configured any more stops; its
@@ -38,7 +41,7 @@
 #include "model/model.h"
 #include "net/net.h"
 
-enum { REMOTE_LANES = 4, REMOTE_DESTINATIONS_MAX = 64 };
+enum { REMOTE_LANES = 4, REMOTE_LANES_MAX = 64, REMOTE_DESTINATIONS_MAX = 64 };
 
 typedef struct RemoteWriteConfig RemoteWriteConfig;
 struct RemoteWriteConfig {
@@ -51,6 +54,7 @@ struct RemoteWriteConfig {
     bool send_exemplars, send_native_histograms, retry_on_http_429;
     u32 samples_per_send_max, capacity, shards_max, shards_min;
     i64 batch_send_deadline_ms, backoff_min_ms, backoff_max_ms, sample_age_limit_ms;
+    bool is_v2; /* protobuf_message */
     bool send_metadata;
     i64 metadata_interval_ms;
     u32 metadata_per_send_max;

@@ -112,16 +112,16 @@ static bool needs_foreign_signing(ConfMap *m)
     return any;
 }
 
-static void read_protocol(ConfMap *m)
+static bool read_protocol(ConfMap *m)
 {
     const ConfNode *n = conf_get(m, "protobuf_message");
     if (!n)
-        return;
+        return false;
     Str s = conf_scalar(m->conf, n, m->expand);
-    if (str_eq(s, S("io.prometheus.write.v2.Request")))
-        conf_warn(m->conf, n, "remote write 2.0 is not supported yet: sending prometheus.WriteRequest (1.0)");
-    else if (!str_eq(s, S("prometheus.WriteRequest")))
+    bool is_v2 = str_eq(s, S("io.prometheus.write.v2.Request"));
+    if (!is_v2 && !str_eq(s, S("prometheus.WriteRequest")))
         conf_error(m->conf, n, "must be prometheus.WriteRequest or io.prometheus.write.v2.Request");
+    return is_v2;
 }
 
 /* false: leave this destination out */
@@ -142,7 +142,7 @@ static bool read_one(Conf *c, const ConfNode *node, RemoteWriteConfig *r)
     conf_bool(&m, "round_robin_dns", false);
     read_queue(&m, r);
     read_metadata(&m, r);
-    read_protocol(&m);
+    r->is_v2 = read_protocol(&m);
     bool foreign = needs_foreign_signing(&m);
     conf_http_client(&m, &r->http);
     conf_map_end(&m);
@@ -285,6 +285,8 @@ DestConf *dest_conf_new(const RemoteWriteConfig *c, Labels external, Str id, Why
         dest_conf_unref(d);
         return NULL;
     }
+    d->lanes = dest_lanes(&d->c);
+    d->samples_per_send = MIN(d->c.samples_per_send_max, d->c.capacity);
     dest_metrics_init(&d->m, &d->c, id);
     return d;
 }

@@ -30,6 +30,11 @@ static Metric *dropped(const char *labels, const char *reason)
                           "Samples that were left out before sending, by reason.", text);
 }
 
+u32 dest_lanes(const RemoteWriteConfig *c)
+{
+    return MIN(MIN(MAX((u32)REMOTE_LANES, c->shards_min), c->shards_max), (u32)REMOTE_LANES_MAX);
+}
+
 void dest_metrics_init(DestMetrics *ret, const RemoteWriteConfig *c, Str id)
 {
     static const char p[] = "prometheus_remote_storage_";
@@ -76,14 +81,16 @@ void dest_metrics_init(DestMetrics *ret, const RemoteWriteConfig *c, Str id)
         .dropped_nhcb = dropped(l, "nhcb_in_rw1_not_supported"),
         .dropped_native = dropped(l, "native_histograms_not_enabled"),
     };
-    metric_set(ret->shards, REMOTE_LANES);
-    static const struct {
+    u32 lanes = dest_lanes(c);
+    metric_set(ret->shards, lanes);
+    const struct {
         const char *name, *help;
-    } fixed[] = {{"shards_max", "Lanes there can be."},
-                 {"shards_min", "Lanes there are at least."},
-                 {"shards_desired", "Lanes wanted."}};
+        u32 n;
+    } fixed[] = {{"shards_max", "Lanes there can be.", c->shards_max},
+                 {"shards_min", "Lanes there are at least.", c->shards_min},
+                 {"shards_desired", "Lanes wanted.", lanes}};
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
-        metric_set(metric_gauge(NAMED(fixed[i].name), fixed[i].help, l), REMOTE_LANES);
+        metric_set(metric_gauge(NAMED(fixed[i].name), fixed[i].help, l), fixed[i].n);
     metric_set(metric_gauge(NAMED("max_samples_per_send"), "Samples a request holds at most.", l),
                c->samples_per_send_max);
 #undef NAMED
@@ -142,7 +149,8 @@ Err dest_open(RemoteWrite *rw, DestConf *conf, Str id, Dest **ret, Why *why)
     mutex_init(&d->mutex, RANK_ENGINE);
     mutex_init(&d->answers, RANK_SHARD);
     arena_init(&d->arena, NULL, 64 << 20);
-    for (u32 i = 0; i < REMOTE_LANES; i++) {
+    d->fill_lanes = conf->lanes;
+    for (u32 i = 0; i < REMOTE_LANES_MAX; i++) {
         buf_init(&d->fill[i].pb, RECORD_DECODED_MAX);
         d->fill[i].head.lane = (u8)i;
         record_head_reset(&d->fill[i].head);
@@ -196,7 +204,7 @@ void dest_unref(Dest *d)
     check(d->is_closed);
     dest_shut(d);
     dest_drop_requests(d);
-    for (u32 i = 0; i < REMOTE_LANES; i++) {
+    for (u32 i = 0; i < REMOTE_LANES_MAX; i++) {
         buf_done(&d->fill[i].pb);
         for (size_t k = d->lanes[i].first; k < d->lanes[i].queue.len; k++)
             mem_free((void *)d->lanes[i].queue.at[k].block.at);
@@ -225,6 +233,7 @@ static Err seal_lane(Dest *d, Fill *f, Why *why)
     u64 seq;
     u8 head[RECORD_HEAD_BYTES];
     f->head.total = d->total;
+    f->head.lanes = (u8)d->fill_lanes;
     record_head_encode(&f->head, head);
     buf_init(&rec, RECORD_MAX);
     buf_put(&rec, head, sizeof head);
@@ -256,7 +265,7 @@ Err dest_seal_all(Dest *d, Why *why)
 {
     Err first = OK;
     Why one;
-    for (u32 i = 0; i < REMOTE_LANES; i++) {
+    for (u32 i = 0; i < d->fill_lanes; i++) {
         if (!d->fill[i].pb.len)
             continue;
         Err e = seal_lane(d, &d->fill[i], &one);
@@ -273,7 +282,7 @@ Err dest_seal_all(Dest *d, Why *why)
 /* Adds a series to its lane, sealing what is full. *sealed: the sender has something to do. */
 static Err fill_add(Dest *d, Fill *f, const SeriesItem *s, bool *sealed, Why *why)
 {
-    u32 max = d->conf->c.samples_per_send_max, done = 0, hists_done = 0;
+    u32 max = d->conf->samples_per_send, done = 0, hists_done = 0;
     Err first = OK;
     do {
         u64 have = record_points(&f->head);
@@ -284,7 +293,7 @@ static Err fill_add(Dest *d, Fill *f, const SeriesItem *s, bool *sealed, Why *wh
             have = 0; /* refused: the record grows past max rather than being lost */
         }
         u32 room = max - (u32)have;
-        SeriesItem part = {.labels = s->labels};
+        SeriesItem part = {.labels = s->labels, .start_t = d->conf->c.is_v2 ? s->start_t : 0};
         if (s->samples_len)
             part.samples = s->samples + done;
         if (s->hists_len)
@@ -332,7 +341,7 @@ static void choose_histograms(Dest *d, SeriesItem *s)
     u32 custom = 0;
     for (u32 i = 0; i < s->hists_len; i++)
         custom += s->hists[i]->schema == HIST_SCHEMA_CUSTOM;
-    if (!custom)
+    if (!custom || d->conf->c.is_v2)
         return;
     dest_count_dropped(d, d->conf->m.dropped_nhcb, custom);
     const Histogram **hists = arena_array(&d->arena, const Histogram *, s->hists_len);
@@ -370,7 +379,7 @@ static Err write_series(Dest *d, const SeriesItem *in, bool *sealed, SinkResult 
     ret->samples_ok += s.samples_len;
     ret->histograms_ok += s.hists_len;
     ret->exemplars_ok += s.exemplars_len;
-    return fill_add(d, &d->fill[labels_hash(s.labels) % REMOTE_LANES], &s, sealed, &ret->why);
+    return fill_add(d, &d->fill[labels_hash(s.labels) % d->fill_lanes], &s, sealed, &ret->why);
 }
 
 static void note_metadata(Dest *d, const MetadataItem *in)
@@ -398,6 +407,8 @@ void dest_write(Dest *d, const SampleBatch *batch, SinkResult *ret)
         mutex_unlock(&d->mutex);
         return;
     }
+    if (d->fill_lanes != d->conf->lanes && dest_seal_all(d, NULL) == OK)
+        d->fill_lanes = d->conf->lanes; /* else what is there must go first, and it does not: as before */
     for (u32 i = 0; i < batch->series_len; i++) {
         Err one = write_series(d, &batch->series[i], &sealed, ret);
         e = e == OK ? one : e;
@@ -405,7 +416,7 @@ void dest_write(Dest *d, const SampleBatch *batch, SinkResult *ret)
             arena_reset(&d->arena);
     }
     arena_reset(&d->arena);
-    if (d->conf->c.send_metadata)
+    if (d->conf->c.send_metadata || d->conf->c.is_v2)
         for (u32 i = 0; i < batch->metadata_len; i++)
             note_metadata(d, &batch->metadata[i]);
     if (!batch->from_self) {

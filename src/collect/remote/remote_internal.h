@@ -6,13 +6,14 @@
 
 /* ---- records of the spool (remote_record.c) ----
  * A spool record is this head, little-endian, then a snappy block of a prometheus.WriteRequest:
- *   0 u8 version (1)   1 u8 lane   2 u16 zero   4 u32 samples   8 u32 histograms   12 u32 exemplars
+ *   0 u8 version (1)   1 u8 lane   2 u8 lanes (0 = 4)   3 u8 zero   4 u32 samples   8 u32 histograms   12 u32 exemplars
  *  16 i64 min_t, 24 i64 max_t (ms)   32 u64 total: samples and histograms in all records before this one
  * From `total` of two records follows how many samples lay between them, also when those are gone. */
-#define CURSOR_NAME S("sender")
+#define CURSOR_NAME    S("sender")
+#define REMOTE_TYPE_V2 "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 enum { RECORD_HEAD_BYTES = 40, RECORD_DECODED_MAX = 32 << 20 };
 typedef struct RecordHead {
-    u8 lane;
+    u8 lane, lanes; /* which, of how many */
     u32 samples, histograms, exemplars;
     i64 min_t, max_t;
     u64 total;
@@ -25,8 +26,9 @@ static inline u64 record_points(const RecordHead *h)
 {
     return (u64)h->samples + h->histograms;
 }
-/* Takes samples and histograms older than min_t out of an encoded request; counts are brought up to date. */
-Err record_drop_old(Buf *pb, RecordHead *h, i64 min_t, Why *why);
+/* Takes samples and histograms older than min_t, and with no_custom histograms with custom buckets, out of an encoded request;
+ * counts are brought up to date. */
+Err record_filter(Buf *pb, RecordHead *h, i64 min_t, bool no_custom, Why *why);
 
 /* ---- settings of one destination, kept by whoever needs them (remote_config.c); nothing in it changes ---- */
 typedef struct DestMetrics {
@@ -39,12 +41,15 @@ typedef struct DestConf {
     Arena arena;
     RemoteWriteConfig c;
     Labels external;
+    u32 lanes;            /* from min_shards and max_shards */
+    u32 samples_per_send; /* max_samples_per_send, or capacity when that is less */
     DestMetrics m;
     VEC(Regex *) regexes;
 } DestConf;
 DestConf *dest_conf_new(const RemoteWriteConfig *c, Labels external, Str id, Why *why);
 DestConf *dest_conf_ref(DestConf *c);
-void dest_conf_unref(DestConf *c); /* NULL is fine */
+void dest_conf_unref(DestConf *c);          /* NULL is fine */
+u32 dest_lanes(const RemoteWriteConfig *c); /* how many these settings mean */
 void dest_metrics_init(DestMetrics *ret, const RemoteWriteConfig *c, Str id);
 
 /* ---- a destination ---- */
@@ -72,10 +77,13 @@ typedef enum ReqState { REQ_READY, REQ_SENDING, REQ_DONE, REQ_RETRY, REQ_CANCELE
 typedef struct Req {
     Dest *dest;
     DestConf *conf; /* in use by the call under way */
-    u32 lanes;      /* bits; 0 = metadata */
+    u64 lanes;      /* bits; 0 = metadata */
     RecordHead head;
     u32 metadata;
-    Buf body; /* snappy */
+    Buf body;      /* snappy, as it lies in the spool */
+    Buf body_v2;   /* the same as 2.0, while it is under way */
+    bool is_v2;    /* how it was sent last */
+    bool is_plain; /* nothing in it that 1.0 does not know */
     ReqState state;
     u32 attempts;
     i64 sent_ns;
@@ -98,7 +106,8 @@ struct Dest {
     DestConf *conf;
     Spool *spool;
     Arena arena; /* label sets while writing */
-    Fill fill[REMOTE_LANES];
+    Fill fill[REMOTE_LANES_MAX];
+    u32 fill_lanes;    /* in use */
     i64 fill_since_ns; /* 0 = empty */
     u64 total;         /* points ever put into the spool */
     bool needs_sync;   /* records were appended and not synced */
@@ -112,12 +121,15 @@ struct Dest {
     i64 paused_until_ns, backoff_ms;
     i64 last_success_ms, logged_retry_ns, logged_drop_ns;
     char last_error[256];
+    bool speaks_v1; /* the receiver does not know 2.0 */
 
     /* Touched by the step alone, which is one at a time; inflight_seq and a request's state also by answers. */
     u64 next_seq, read_total;
-    Lane lanes[REMOTE_LANES];
+    Lane lanes[REMOTE_LANES_MAX];
+    u32 lanes_len; /* that records in the queues belong to; 0 = none yet */
     size_t queued_bytes;
-    Req *req[REMOTE_LANES + 1]; /* by lowest lane; the last is metadata's */
+    u64 queued_points;
+    Req *req[REMOTE_LANES_MAX + 1]; /* by lowest lane; the last is metadata's */
     u64 cursor_saved;
     i64 cursor_ns, metadata_due_ns, logged_step_ns;
     VEC(MetaChunk) meta_chunks; /* requests of this round, from meta_first on */
@@ -156,5 +168,9 @@ void dest_count_pending(Dest *d, const DestConf *c);
 void dest_count_dropped(Dest *d, Metric *reason, u64 points);
 void dest_shut(Dest *d);  /* cursor saved, spool closed */
 u64 dest_cursor(Dest *d); /* first record not answered */
+/* r's body as 2.0 into body_v2; false: it cannot be read. */
+bool dest_encode_v2(Dest *d, Req *r, Why *why);
+/* Of an answer to 2.0: how much was written; false: it says nothing, its sender knows 1.0 only. */
+bool written_by_v2(const HttpResult *res, u64 *ret_points, u64 *ret_exemplars);
 void remote_write_arm(RemoteWrite *rw, i64 at_ns);
 i64 retry_after_ms(Str header, i64 now_s); /* 0 = none or not understood */

@@ -5,6 +5,7 @@ void record_head_encode(const RecordHead *h, u8 at[RECORD_HEAD_BYTES])
     memset(at, 0, RECORD_HEAD_BYTES);
     at[0] = 1;
     at[1] = h->lane;
+    at[2] = h->lanes;
     memcpy(at + 4, &h->samples, 4);
     memcpy(at + 8, &h->histograms, 4);
     memcpy(at + 12, &h->exemplars, 4);
@@ -16,10 +17,11 @@ void record_head_encode(const RecordHead *h, u8 at[RECORD_HEAD_BYTES])
 Err record_head_decode(Str record, RecordHead *ret, Str *ret_block, Why *why)
 {
     const char *at = record.at;
-    if (record.len < RECORD_HEAD_BYTES || at[0] != 1 || (u8)at[1] >= REMOTE_LANES)
+    u8 lanes = record.len < RECORD_HEAD_BYTES ? 0 : at[2] ? (u8)at[2] : REMOTE_LANES;
+    if (!lanes || at[0] != 1 || lanes > REMOTE_LANES_MAX || (u8)at[1] >= lanes)
         return why_set(why, E_CORRUPT, "a record of the remote_write spool has an unknown head (%zu bytes)",
                        record.len);
-    *ret = (RecordHead){.lane = (u8)at[1]};
+    *ret = (RecordHead){.lane = (u8)at[1], .lanes = lanes};
     memcpy(&ret->samples, at + 4, 4);
     memcpy(&ret->histograms, at + 8, 4);
     memcpy(&ret->exemplars, at + 12, 4);
@@ -32,7 +34,7 @@ Err record_head_decode(Str record, RecordHead *ret, Str *ret_block, Why *why)
 
 void record_head_reset(RecordHead *h)
 {
-    *h = (RecordHead){.lane = h->lane, .min_t = INT64_MAX, .max_t = INT64_MIN};
+    *h = (RecordHead){.lane = h->lane, .lanes = h->lanes, .min_t = INT64_MAX, .max_t = INT64_MIN};
 }
 
 void record_head_add(RecordHead *to, const RecordHead *more)
@@ -44,7 +46,7 @@ void record_head_add(RecordHead *to, const RecordHead *more)
     to->max_t = MAX(to->max_t, more->max_t);
 }
 
-Err record_drop_old(Buf *pb, RecordHead *h, i64 min_t, Why *why)
+Err record_filter(Buf *pb, RecordHead *h, i64 min_t, bool no_custom, Why *why)
 {
     Arena a;
     WriteDecoded d;
@@ -67,7 +69,7 @@ Err record_drop_old(Buf *pb, RecordHead *h, i64 min_t, Why *why)
                     samples[n++] = samples[k];
                 }
             for (u32 k = 0; k < s->hists_len; k++)
-                if (hist_t[k] >= min_t) {
+                if (hist_t[k] >= min_t && !(no_custom && hists[k]->schema == HIST_SCHEMA_CUSTOM)) {
                     h->min_t = MIN(h->min_t, hist_t[k]), h->max_t = MAX(h->max_t, hist_t[k]);
                     hist_t[m] = hist_t[k], hists[m++] = hists[k];
                 }

@@ -54,7 +54,8 @@ static void first_line(Str body, char out[256])
     out[n] = 0;
 }
 
-static void settle(Req *r, bool ok, i64 now)
+/* lost: of the points, those that the receiver says it did not take; all of them when the request failed. */
+static void settle(Req *r, bool ok, u64 lost, i64 now)
 {
     Dest *d = r->dest;
     const DestMetrics *m = &r->conf->m;
@@ -63,23 +64,26 @@ static void settle(Req *r, bool ok, i64 now)
         metric_add(ok ? m->metadata : m->failed_metadata, r->metadata);
         return;
     }
-    for (u32 i = 0; i < REMOTE_LANES; i++)
+    for (u32 i = 0; i < REMOTE_LANES_MAX; i++)
         if (r->lanes >> i & 1)
             d->lanes[i].inflight_seq = 0;
     u64 points = record_points(&r->head);
     d->done += points;
-    metric_add(ok ? m->samples : m->failed, r->head.samples);
-    metric_add(ok ? m->histograms : m->failed_histograms, r->head.histograms);
-    if (!ok) {
-        d->n_failed += points;
+    lost = MIN(lost, points);
+    u64 lost_samples = MIN(lost, (u64)r->head.samples), lost_hists = lost - lost_samples;
+    metric_add(m->failed, (f64)lost_samples);
+    metric_add(m->failed_histograms, (f64)lost_hists);
+    metric_add(m->samples, (f64)(r->head.samples - lost_samples));
+    metric_add(m->histograms, (f64)(r->head.histograms - lost_hists));
+    d->n_failed += lost;
+    d->n_sent += points - lost;
+    if (!ok)
         return;
-    }
-    d->n_sent += points;
     d->backoff_ms = 0;
     d->last_success_ms = clock_wall_ms(d->rw->clock);
     d->last_error[0] = 0;
     metric_add(m->exemplars, r->head.exemplars);
-    metric_add(m->bytes, (f64)r->body.len);
+    metric_add(m->bytes, (f64)(r->is_v2 ? r->body_v2 : r->body).len);
     metric_observe(m->batch_seconds, (f64)(now - r->sent_ns) / 1e9);
     if (r->head.max_t > 0 && (f64)(r->head.max_t / 1000) > metric_value(m->highest_sent))
         metric_set(m->highest_sent, (f64)(r->head.max_t / 1000));
@@ -135,7 +139,33 @@ static void give_up(Req *r, const HttpResult *res, i64 now)
         LOG_ERROR("remote", "The server refused a batch; it is dropped", LF_STR("remote_name", d->id),
                   LF_INT("status", res->status), LF_C("answer", line),
                   LF_INT("samples", record_points(&r->head)));
-    settle(r, false, now);
+    u64 written = 0, exemplars;
+    if (r->is_v2 && res->status / 100 == 4)
+        written_by_v2(res, &written, &exemplars);
+    u64 points = record_points(&r->head);
+    settle(r, false, points - MIN(points, written), now);
+}
+
+/* The receiver knows 1.0 only: the request goes again, and all later ones, in that form. */
+static void fall_back(Req *r, int status)
+{
+    Dest *d = r->dest;
+    if (!d->speaks_v1)
+        LOG_WARN("remote", "The server does not know remote write 2.0; sending 1.0",
+                 LF_STR("remote_name", d->id), LF_INT("status", status));
+    d->speaks_v1 = true;
+    r->state = REQ_RETRY;
+}
+
+static void accepted(Req *r, const HttpResult *res, i64 now)
+{
+    u64 written = 0, exemplars = 0, points = record_points(&r->head);
+    if (!r->is_v2)
+        settle(r, true, 0, now);
+    else if (!written_by_v2(res, &written, &exemplars))
+        fall_back(r, res->status);
+    else
+        settle(r, true, points - MIN(points, written), now);
 }
 
 static void answered(void *arg, const HttpResult *res)
@@ -150,9 +180,11 @@ static void answered(void *arg, const HttpResult *res)
     if (res->err == E_CANCELED || d->rw->is_stopping)
         r->state = REQ_CANCELED;
     else if (has_status && res->status / 100 == 2)
-        settle(r, true, now);
+        accepted(r, res, now);
     else if (!r->lanes)
-        settle(r, false, now);
+        settle(r, false, 0, now);
+    else if (has_status && r->is_v2 && res->status == 415)
+        fall_back(r, res->status);
     else if (!has_status || res->status / 100 == 5 || (res->status == 429 && conf->c.retry_on_http_429))
         retry(r, res, now);
     else
@@ -171,6 +203,7 @@ static void answered(void *arg, const HttpResult *res)
 static void req_free(Req *r)
 {
     buf_done(&r->body);
+    buf_done(&r->body_v2);
     mem_free(r);
 }
 
@@ -189,11 +222,20 @@ static i64 oldest_allowed(const Dest *d, const DestConf *c)
     return c->c.sample_age_limit_ms ? clock_wall_ms(d->rw->clock) - c->c.sample_age_limit_ms : INT64_MIN;
 }
 
-/* Samples that have become too old leave the body. false: nothing is left, or it cannot be read. */
-static bool req_age(Req *r, const DestConf *c)
+static bool uses_v2(Dest *d, const DestConf *c)
+{
+    mutex_lock(&d->answers);
+    bool ret = c->c.is_v2 && !d->speaks_v1;
+    mutex_unlock(&d->answers);
+    return ret;
+}
+
+/* What has become too old leaves the body, and for 1.0 what that does not know. false: nothing is left, or it cannot be read. */
+static bool req_fit(Req *r, const DestConf *c)
 {
     i64 min_t = oldest_allowed(r->dest, c);
-    if (!r->lanes || r->head.min_t >= min_t)
+    bool no_custom = r->head.histograms && !r->is_plain && !uses_v2(r->dest, c);
+    if (!r->lanes || (r->head.min_t >= min_t && !no_custom))
         return true;
     Dest *d = r->dest;
     Buf pb;
@@ -201,7 +243,7 @@ static bool req_age(Req *r, const DestConf *c)
     u64 before = record_points(&r->head);
     buf_init(&pb, RECORD_DECODED_MAX);
     bool ok = snappy_decode(buf_view(&r->body), RECORD_DECODED_MAX, &pb, &why) == OK &&
-              record_drop_old(&pb, &r->head, min_t, &why) == OK;
+              record_filter(&pb, &r->head, min_t, no_custom, &why) == OK;
     if (!ok) {
         LOG_ERROR("remote", "A spooled batch cannot be read; it is dropped", LF_STR("remote_name", d->id),
                   LF_WHY(&why));
@@ -212,7 +254,8 @@ static bool req_age(Req *r, const DestConf *c)
         snappy_encode(buf_view(&pb), &r->body);
     buf_done(&pb);
     u64 gone = before - record_points(&r->head);
-    dest_count_dropped(d, ok ? c->m.dropped_old : c->m.dropped_disk, gone);
+    dest_count_dropped(d, !ok ? c->m.dropped_disk : no_custom ? c->m.dropped_nhcb : c->m.dropped_old, gone);
+    r->is_plain = no_custom;
     d->done += gone;
     return record_points(&r->head) > 0;
 }
@@ -224,8 +267,11 @@ static void req_send(Req *r, DestConf *conf)
     HttpHeader headers[64];
     u32 n = 0;
     headers[n++] = (HttpHeader){S("Content-Encoding"), S("snappy")};
-    headers[n++] = (HttpHeader){S("Content-Type"), S("application/x-protobuf")};
-    headers[n++] = (HttpHeader){S("X-Prometheus-Remote-Write-Version"), S("0.1.0")};
+    Why why;
+    r->is_v2 = r->lanes && uses_v2(d, conf) && dest_encode_v2(d, r, &why);
+    headers[n++] =
+        (HttpHeader){S("Content-Type"), r->is_v2 ? S(REMOTE_TYPE_V2) : S("application/x-protobuf")};
+    headers[n++] = (HttpHeader){S("X-Prometheus-Remote-Write-Version"), r->is_v2 ? S("2.0.0") : S("0.1.0")};
     headers[n++] = (HttpHeader){S("User-Agent"), str_c(d->rw->user_agent)};
     for (u32 i = 0; i < c->headers_len && n < COUNT_OF(headers); i++)
         headers[n++] = c->headers[i];
@@ -240,7 +286,7 @@ static void req_send(Req *r, DestConf *conf)
                      .url = c->url,
                      .headers = headers,
                      .headers_len = n,
-                     .body = buf_view(&r->body),
+                     .body = buf_view(r->is_v2 ? &r->body_v2 : &r->body),
                      .timeout_ms = c->timeout_ms,
                      .body_max = ANSWER_MAX};
     d->refs++;
@@ -282,6 +328,14 @@ static void note_gap(Dest *d, const DestConf *c, u64 points)
                   LF_STR("remote_name", d->id), LF_INT("samples", points));
 }
 
+static u64 dest_cursor_locked(Dest *d)
+{
+    mutex_lock(&d->answers);
+    u64 cursor = dest_cursor(d);
+    mutex_unlock(&d->answers);
+    return cursor;
+}
+
 /* false: there is nothing to read. */
 static bool read_ahead(Dest *d, const DestConf *c)
 {
@@ -289,7 +343,8 @@ static bool read_ahead(Dest *d, const DestConf *c)
     Why why;
     u64 from = d->next_seq;
     buf_init(&rec, RECORD_READ_MAX);
-    while (d->queued_bytes < READ_AHEAD_BYTES) {
+    u64 points_max = (u64)c->c.capacity * c->lanes;
+    while (d->queued_bytes < READ_AHEAD_BYTES && d->queued_points < points_max) {
         u64 seq;
         RecordHead h;
         Str block;
@@ -307,11 +362,17 @@ static bool read_ahead(Dest *d, const DestConf *c)
             d->next_seq = seq + 1;
             continue;
         }
+        if (h.lanes != d->lanes_len) {
+            if (d->lanes_len && dest_cursor_locked(d) != d->next_seq)
+                break; /* of another number of lanes: first everything before it is answered */
+            d->lanes_len = h.lanes;
+        }
         note_gap(d, c, h.total > d->read_total ? h.total - d->read_total : 0);
         d->read_total = h.total + record_points(&h);
         Queued q = {.seq = seq, .head = h, .block = mem_dup(block), .since_ns = clock_mono_ns(d->rw->clock)};
         lane_push(&d->lanes[h.lane], q);
         d->queued_bytes += block.len;
+        d->queued_points += record_points(&h);
         d->next_seq = seq + 1;
     }
     buf_done(&rec);
@@ -320,18 +381,18 @@ static bool read_ahead(Dest *d, const DestConf *c)
 
 /* ---- building ---- */
 
-static u32 idle_lanes(Dest *d, u64 *ret_points, i64 *ret_since)
+static u64 idle_lanes(Dest *d, u64 *ret_points, i64 *ret_since)
 {
-    u32 mask = 0;
+    u64 mask = 0;
     *ret_points = 0;
     *ret_since = INT64_MAX;
     mutex_lock(&d->answers);
-    for (u32 i = 0; i < REMOTE_LANES; i++) {
+    for (u32 i = 0; i < REMOTE_LANES_MAX; i++) {
         Lane *l = &d->lanes[i];
         Queued *q = lane_head(l);
         if (l->inflight_seq || !q)
             continue;
-        mask |= 1u << i;
+        mask |= 1ULL << i;
         *ret_points += l->points;
         *ret_since = MIN(*ret_since, q->since_ns);
     }
@@ -362,25 +423,26 @@ static void lane_pop(Dest *d, Req *r, u32 lane)
         mutex_lock(&d->answers);
         l->inflight_seq = q->seq;
         mutex_unlock(&d->answers);
-        r->lanes |= 1u << lane;
+        r->lanes |= 1ULL << lane;
     }
     l->points -= record_points(&q->head);
     d->queued_bytes -= q->block.len;
+    d->queued_points -= record_points(&q->head);
     mem_free((void *)q->block.at);
 }
 
 /* Moves records of the idle lanes into one request, up to max points (one record at least). */
-static Req *req_build(Dest *d, const DestConf *c, u32 mask)
+static Req *req_build(Dest *d, const DestConf *c, u64 mask)
 {
     Req *r = mem_new(Req);
     Buf pb;
-    u32 max = c->c.samples_per_send_max;
+    u32 max = c->samples_per_send;
     r->dest = d;
     record_head_reset(&r->head);
     buf_init(&r->body, RECORD_READ_MAX);
     buf_init(&pb, RECORD_DECODED_MAX);
     bool full = false;
-    for (u32 i = 0; i < REMOTE_LANES && !full; i++)
+    for (u32 i = 0; i < REMOTE_LANES_MAX && !full; i++)
         for (Queued *q; mask >> i & 1 && (q = lane_head(&d->lanes[i]));) {
             full = r->lanes && record_points(&r->head) + record_points(&q->head) > max;
             if (full)
@@ -407,7 +469,7 @@ static Req *req_build(Dest *d, const DestConf *c, u32 mask)
 static void lanes_release(Dest *d, Req *r)
 {
     mutex_lock(&d->answers);
-    for (u32 i = 0; i < REMOTE_LANES; i++)
+    for (u32 i = 0; i < REMOTE_LANES_MAX; i++)
         if (r->lanes >> i & 1)
             d->lanes[i].inflight_seq = 0;
     mutex_unlock(&d->answers);
@@ -420,19 +482,19 @@ static i64 send_ready(Dest *d, DestConf *c, i64 now)
     for (;;) {
         u64 points;
         i64 since;
-        u32 mask = idle_lanes(d, &points, &since);
+        u64 mask = idle_lanes(d, &points, &since);
         if (!mask)
             return INT64_MAX;
         i64 due = since + c->c.batch_send_deadline_ms * NS_PER_MS;
-        if (points < c->c.samples_per_send_max && now < due && !d->rw->is_draining &&
+        if (points < c->samples_per_send && now < due && !d->rw->is_draining &&
             d->queued_bytes < READ_AHEAD_BYTES)
             return due;
         Req *r = req_build(d, c, mask);
-        if (!req_age(r, c) || !(record_points(&r->head) + r->head.exemplars)) {
+        if (!req_fit(r, c) || !(record_points(&r->head) + r->head.exemplars)) {
             lanes_release(d, r);
             continue;
         }
-        Req **slot = &d->req[__builtin_ctz(r->lanes)];
+        Req **slot = &d->req[__builtin_ctzll(r->lanes)];
         if (*slot) /* settled since we looked: its lanes are idle */
             req_free(*slot);
         *slot = r;
@@ -479,9 +541,9 @@ static void meta_round(Dest *d, const DestConf *c)
 
 static i64 send_metadata(Dest *d, DestConf *c, i64 now)
 {
-    if (!c->c.send_metadata)
-        return INT64_MAX;
-    if (d->req[REMOTE_LANES])
+    if (!c->c.send_metadata || uses_v2(d, c))
+        return INT64_MAX; /* 2.0 sends it with each series */
+    if (d->req[REMOTE_LANES_MAX])
         return INT64_MAX;
     if (d->meta_first == d->meta_chunks.len) {
         if (now < d->metadata_due_ns)
@@ -496,7 +558,7 @@ static i64 send_metadata(Dest *d, DestConf *c, i64 now)
     r->dest = d;
     r->metadata = chunk.len;
     r->body = chunk.body;
-    d->req[REMOTE_LANES] = r;
+    d->req[REMOTE_LANES_MAX] = r;
     req_send(r, c);
     return INT64_MAX;
 }
@@ -506,7 +568,7 @@ static i64 send_metadata(Dest *d, DestConf *c, i64 now)
 u64 dest_cursor(Dest *d)
 {
     u64 cursor = d->next_seq;
-    for (u32 i = 0; i < REMOTE_LANES; i++) {
+    for (u32 i = 0; i < REMOTE_LANES_MAX; i++) {
         Queued *q = lane_head(&d->lanes[i]);
         if (d->lanes[i].inflight_seq)
             cursor = MIN(cursor, d->lanes[i].inflight_seq);
@@ -518,9 +580,7 @@ u64 dest_cursor(Dest *d)
 
 static i64 save_cursor(Dest *d, i64 now)
 {
-    mutex_lock(&d->answers);
-    u64 cursor = dest_cursor(d);
-    mutex_unlock(&d->answers);
+    u64 cursor = dest_cursor_locked(d);
     if (cursor == d->cursor_saved)
         return INT64_MAX;
     if (now - d->cursor_ns < CURSOR_SAVE_NS)
@@ -575,7 +635,7 @@ static bool tend_requests(Dest *d, DestConf *c, bool may_send)
             d->req[i] = NULL;
             req_free(r);
         } else if (s == REQ_RETRY && may_send) {
-            if (req_age(r, c)) {
+            if (req_fit(r, c)) {
                 req_send(r, c);
             } else {
                 d->req[i] = NULL;

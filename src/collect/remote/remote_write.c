@@ -172,6 +172,9 @@ static Err apply_one(RemoteWrite *rw, const RemoteWriteConfig *c, Labels externa
         d->conf = conf;
         d->is_removed = false;
         mutex_unlock(&d->mutex);
+        mutex_lock(&d->answers);
+        d->speaks_v1 = false; /* the receiver may have learnt it */
+        mutex_unlock(&d->answers);
         dest_conf_unref(old);
         *ret = d;
         return OK;

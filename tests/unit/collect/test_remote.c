@@ -26,6 +26,10 @@ typedef struct Receiver {
     _Atomic int bad_left;   /* ... so many times */
     _Atomic u32 largest;
     const char *_Atomic retry_after;
+    _Atomic int knows; /* 0: 1.0 and 415 for 2.0; 1: takes all for 1.0, unlooked; 2: 2.0 and 1.0 */
+    _Atomic u32 requests_v2,
+        refuse_next; /* of a 2.0 request: say 400, and that all but so many were written */
+    _Atomic u64 custom, started, described;
 } Receiver;
 
 static void problem(Receiver *r, const char *text, Str detail)
@@ -57,6 +61,9 @@ static void receive_series(Receiver *r, const SeriesItem *s)
         else
             vec_push(&g->samples, s->samples[i]);
     }
+    for (u32 i = 0; i < s->hists_len; i++)
+        r->custom += s->hists[i]->schema == HIST_SCHEMA_CUSTOM;
+    r->started += s->start_t != 0;
     g->histograms += s->hists_len;
     g->exemplars += s->exemplars_len;
     buf_done(&name);
@@ -78,21 +85,27 @@ static void receive(HttpReq *q, void *arg)
         http_reply_text(q, r->bad_status, "no, \"thank\" you\nsecond line\n");
         return;
     }
+    bool is_v2 = str_eq(http_header(q, S("Content-Type")), S(REMOTE_TYPE_V2));
+    r->requests_v2 += is_v2;
+    if (is_v2 && r->knows < 2) {
+        http_reply_text(q, r->knows ? 204 : 415, "%s", r->knows ? "" : "what?\n");
+        return;
+    }
     arena_init(&a, NULL, 0);
     buf_init(&pb, 32 << 20);
     mutex_lock(&r->mutex);
     if (!str_eq(http_header(q, S("Content-Encoding")), S("snappy")))
         problem(r, "Content-Encoding", http_header(q, S("Content-Encoding")));
-    if (!str_eq(http_header(q, S("Content-Type")), S("application/x-protobuf")))
+    if (!is_v2 && !str_eq(http_header(q, S("Content-Type")), S("application/x-protobuf")))
         problem(r, "Content-Type", http_header(q, S("Content-Type")));
-    if (!str_eq(http_header(q, S("X-Prometheus-Remote-Write-Version")), S("0.1.0")))
+    if (!str_eq(http_header(q, S("X-Prometheus-Remote-Write-Version")), is_v2 ? S("2.0.0") : S("0.1.0")))
         problem(r, "version", http_header(q, S("X-Prometheus-Remote-Write-Version")));
     if (!str_eq(http_header(q, S("User-Agent")), S("pharos/test")))
         problem(r, "User-Agent", http_header(q, S("User-Agent")));
     if (!str_eq(http_header(q, S("X-Scope-OrgID")), S("team")))
         problem(r, "X-Scope-OrgID", http_header(q, S("X-Scope-OrgID")));
     if (snappy_decode(q->body, 32 << 20, &pb, &why) != OK ||
-        remote_write_decode(buf_view(&pb), &a, &d, &why) != OK) {
+        (is_v2 ? remote_write2_decode : remote_write_decode)(buf_view(&pb), &a, &d, &why) != OK) {
         problem(r, "body", str_c(why.text));
     } else {
         if (d.samples > r->largest)
@@ -100,10 +113,24 @@ static void receive(HttpReq *q, void *arg)
         for (u32 i = 0; i < d.series_len; i++)
             receive_series(r, &d.series[i]);
         r->metadata += d.metadata_len;
+        for (u32 i = 0; i < d.metadata_len; i++)
+            r->described += str_eq(d.metadata[i].help, S("help")) && d.metadata[i].type == TYPE_GAUGE;
     }
     mutex_unlock(&r->mutex);
+    u32 refused = is_v2 ? r->refuse_next : 0;
+    if (is_v2) {
+        http_add_header(q, S("X-Prometheus-Remote-Write-Samples-Written"),
+                        arena_printf(q->arena, "%llu", (unsigned long long)(d.samples - refused)));
+        http_add_header(q, S("X-Prometheus-Remote-Write-Histograms-Written"),
+                        arena_printf(q->arena, "%llu", (unsigned long long)d.histograms));
+    }
     arena_done(&a);
     buf_done(&pb);
+    if (refused) {
+        r->refuse_next = 0;
+        http_reply_text(q, 400, "some were out of order\n");
+        return;
+    }
     http_reply(q, 204, "text/plain", S(""));
 }
 
@@ -446,6 +473,116 @@ static void labels_and_kinds(void **state)
     receiver_free(r);
 }
 
+/* Two samples of "a" with a start time and metadata, an exponential histogram and one with custom buckets. */
+static void write_kinds(Sender *s, i64 t)
+{
+    Label l1[] = {{LABEL_NAME, S("a")}}, l2[] = {{LABEL_NAME, S("h")}};
+    Sample p[] = {{t, 1}, {t + 1, 2}};
+    HistSpan span = {0, 1};
+    f64 three = 3, bound = 1;
+    Histogram h = {.is_int = true,
+                   .count = 3,
+                   .sum = 4,
+                   .pos_spans = &span,
+                   .pos_spans_len = 1,
+                   .pos = &three,
+                   .pos_len = 1},
+              custom = h;
+    custom.schema = HIST_SCHEMA_CUSTOM, custom.custom = &bound, custom.custom_len = 1;
+    const Histogram *hists[] = {&h, &custom};
+    i64 ht[] = {t, t + 1};
+    SeriesItem items[] = {{.labels = {l1, 1}, .samples = p, .samples_len = 2, .start_t = 500},
+                          {.labels = {l2, 1}, .hists = hists, .hist_t = ht, .hists_len = 2}};
+    MetadataItem md = {S("a"), S("help"), S(""), TYPE_GAUGE};
+    SinkResult res;
+    remote_write_sink(s->rw)->write(
+        remote_write_sink(s->rw),
+        &(SampleBatch){.series = items, .series_len = 2, .metadata = &md, .metadata_len = 1}, NULL, &res);
+    assert_int_equal(res.err, OK);
+    assert_int_equal(res.histograms_ok, 2);
+}
+
+static void version_2_and_the_way_back(void **state)
+{
+    Receiver *r = receiver_new();
+    Sender s;
+    Why why = {0};
+    sender_init(&s, r);
+    s.c.is_v2 = s.c.send_native_histograms = true;
+    r->knows = 2;
+    sender_up(&s);
+    write_kinds(&s, 1000);
+    drained(&s);
+    assert_true(r->requests_v2 == r->requests && r->requests_v2);
+    assert_int_equal(got(r, "a").samples.len, 2);
+    assert_int_equal(got(r, "h").histograms, 2);
+    assert_true(r->custom == 1 && r->started == 1 && r->described);
+    assert_int_equal(status_of(&s).samples_sent, 4);
+
+    /* A part refused: what was written counts as sent. Nothing is sent again. */
+    u32 before = r->requests;
+    r->refuse_next = 1;
+    write_batch(&s, 10, 2000, 1, false);
+    drained(&s);
+    eventually(status_of(&s).samples_sent + status_of(&s).samples_failed == 14);
+    assert_int_equal(status_of(&s).samples_failed, 1);
+    assert_true(r->requests - before <= 4);
+
+    /* Two kinds of receivers that know 1.0 only; each is asked once. Custom buckets are left out then. */
+    for (int knows = 0; knows < 2; knows++) {
+        r->knows = knows;
+        assert_ok(remote_write_apply(s.rw, &s.c, 1, (Labels){0}, &why), &why);
+        before = r->requests_v2;
+        u64 custom = r->custom, dropped = status_of(&s).samples_dropped;
+        for (int i = 0; i < 3; i++) {
+            write_kinds(&s, 10000 * (knows + 1) + i * 100);
+            drained(&s);
+        }
+        assert_true(r->requests_v2 - before <= REMOTE_LANES);
+        assert_int_equal(got(r, "a").samples.len, 2 + 6 * (knows + 1));
+        assert_int_equal(got(r, "h").histograms, 2 + 3 * (knows + 1));
+        assert_int_equal(r->custom, custom);
+        assert_int_equal(status_of(&s).samples_dropped - dropped, 3);
+    }
+    assert_int_equal(r->duplicates, 0);
+    assert_int_equal(status_of(&s).samples_pending, 0);
+    sender_done(&s);
+    receiver_free(r);
+}
+
+/* More lanes, fewer lanes, one: with requests that fail in between nothing is lost and no series is out of order. */
+static void lanes_follow_the_shards(void **state)
+{
+    static const u32 shards[][2] = {{1, 50}, {9, 50}, {1, 1}, {64, 200}, {2, 3}};
+    Receiver *r = receiver_new();
+    Sender s;
+    Why why = {0};
+    sender_init(&s, r);
+    s.c.samples_per_send_max = 50;
+    s.c.capacity = 60;
+    sender_up(&s);
+    i64 t = 0;
+    for (size_t i = 0; i < 2 * COUNT_OF(shards); i++) {
+        s.c.shards_min = shards[i % COUNT_OF(shards)][0];
+        s.c.shards_max = shards[i % COUNT_OF(shards)][1];
+        r->bad_status = 503;
+        r->bad_left = 6;
+        assert_ok(remote_write_apply(s.rw, &s.c, 1, (Labels){0}, &why), &why);
+        for (int k = 0; k < 4; k++, t++)
+            write_batch(&s, 200, (t + 1) * 1000, (f64)t, k % 2);
+    }
+    drained(&s);
+    assert_int_equal(received(r), 200 * t);
+    assert_int_equal(r->duplicates, 0);
+    sender_down(&s);
+    sender_up(&s); /* a restart finds records of several kinds */
+    write_batch(&s, 200, (t + 1) * 1000, (f64)t, false);
+    drained(&s);
+    assert_int_equal(received(r), 200 * (t + 1));
+    sender_done(&s);
+    receiver_free(r);
+}
+
 static void failures_are_retried(void **state)
 {
     Receiver *r = receiver_new();
@@ -779,7 +916,7 @@ static void retry_after_forms(void **state)
 static void record_heads(void **state)
 {
     u8 at[RECORD_HEAD_BYTES + 3] = {0};
-    RecordHead h = {3, 1, 2, 3, -4, 5, 6}, back;
+    RecordHead h = {3, 7, 1, 2, 3, -4, 5, 6}, back;
     Str block;
     Why why;
     record_head_encode(&h, at);
@@ -789,8 +926,13 @@ static void record_heads(void **state)
     assert_ok(record_head_decode(str_of((char *)at, sizeof at), &back, &block, &why), &why);
     assert_memory_equal(&back, &h, sizeof h);
     assert_str(block, "abc");
-    at[1] = REMOTE_LANES;
+    at[1] = 7;
     assert_int_equal(record_head_decode(str_of((char *)at, sizeof at), &back, &block, &why), E_CORRUPT);
+    at[1] = 0, at[2] = REMOTE_LANES_MAX + 1;
+    assert_int_equal(record_head_decode(str_of((char *)at, sizeof at), &back, &block, &why), E_CORRUPT);
+    at[2] = 0; /* written before the number of lanes could be chosen */
+    assert_ok(record_head_decode(str_of((char *)at, sizeof at), &back, &block, &why), &why);
+    assert_int_equal(back.lanes, 4);
     at[1] = 0, at[0] = 2;
     assert_int_equal(record_head_decode(str_of((char *)at, sizeof at), &back, &block, &why), E_CORRUPT);
 }
@@ -835,7 +977,9 @@ static void configuration(void **state)
         "- url: http://localhost:9009/api/v1/push\n",
         &r, &c, &issues);
     assert_int_equal(n, 2);
-    assert_non_null(strstr(buf_cstr(&issues), "2.0 is not supported yet"));
+    assert_true(r[0].is_v2 && !r[1].is_v2 && !issues.len);
+    assert_int_equal(dest_lanes(&r[0]), 3);
+    assert_int_equal(dest_lanes(&r[1]), REMOTE_LANES);
     assert_str(r[0].name, "cloud");
     assert_int_equal(r[0].timeout_ms, 7000);
     assert_int_equal(r[0].headers_len, 2);
@@ -887,6 +1031,8 @@ int main(void)
         cmocka_unit_test(everything_arrives_in_order),
         cmocka_unit_test(scrapes_wait_for_company),
         cmocka_unit_test(labels_and_kinds),
+        cmocka_unit_test(version_2_and_the_way_back),
+        cmocka_unit_test(lanes_follow_the_shards),
         cmocka_unit_test(failures_are_retried),
         cmocka_unit_test(refusals_are_dropped),
         cmocka_unit_test(an_outage_loses_nothing),
