@@ -257,6 +257,17 @@ void snapshot_drop(Snapshot *s);
 /* Removes ids without samples in parts or memtables that overlap [mint, maxt]. */
 void snapshot_filter_live(Snapshot *s, i64 mint, i64 maxt, SidList *ids);
 
+/* group.c: groups of aggregations by ids of pairs */
+typedef struct GroupKeys {
+    const Catalogue *cat;
+    const u32 *names; /* ids; 0 = no series has this label */
+    u32 len;
+    bool without, is_on; /* off: some series have __type__ or __unit__, labels are needed */
+} GroupKeys;
+/* After the lookup of the series that will be asked about. g NULL = off. */
+void group_keys_init(GroupKeys *k, Catalogue *cat, const Grouping *g, Arena *a);
+u64 group_key(const GroupKeys *k, const u32 *rec);
+
 /* select.c */
 Err engine_select(PromSource *s, Str tenant, Matchers m, const SelectHints *h, Arena *arena, Cancel *cancel,
                   SeriesCursor **ret, Why *why);

@@ -1,35 +1,5 @@
 /* Aggregations that fold: batches of series go into accumulators, one per group and step, and are forgotten. */
-#include "metrics/promql/engine.h"
-
-typedef struct Group {
-    Labels labels;
-    f64 *v, *c, *count, *mean; /* per step, as the operation needs them; v and c: sum and its compensation */
-    u8 *flags;
-    HistSum **sums;
-    bool drop_name;
-} Group;
-enum {
-    SEEN = 1,
-    HAS_FLOAT = 2,
-    HAS_HISTOGRAM = 4,
-    INCOMPATIBLE = 8,
-    RUNNING_MEAN = 16,
-    RUNNING_HISTOGRAM_MEAN = 32,
-    SAW_RESET = 64,
-    SAW_NO_RESET = 128,
-};
-typedef struct FoldOp {
-    Op op;
-    AggrOp kind;
-    Op *child;
-    Op *list;
-    Str *grouping;
-    u32 grouping_len;
-    bool without;
-    U64Map *index;
-    Group *groups;
-    u32 groups_len, groups_cap;
-} FoldOp;
+#include "metrics/promql/aggr.h"
 
 /* ---- grouping ---- */
 
@@ -78,7 +48,7 @@ Labels group_labels(Eval *e, Labels l, const Str *sorted, u32 n, bool without)
     return (Labels){at, k};
 }
 
-static Err group_new(FoldOp *f, Labels l, Group **ret, Why *why)
+Err fold_group_new(FoldOp *f, Labels l, Group **ret, Why *why)
 {
     Eval *e = f->op.e;
     Grid *g = f->op.g;
@@ -87,135 +57,36 @@ static Err group_new(FoldOp *f, Labels l, Group **ret, Why *why)
         return eval_memory(why);
     f->groups = groups;
     Group *group = &groups[f->groups_len++];
-    *group = (Group){.labels = group_labels(e, l, f->grouping, f->grouping_len, f->without)};
+    *group = (Group){.labels = l};
     bool sums = f->kind == AGGR_SUM || f->kind == AGGR_AVG,
-         spread = f->kind == AGGR_STDDEV || f->kind == AGGR_STDVAR;
+         spread = f->kind == AGGR_STDDEV || f->kind == AGGR_STDVAR,
+         counts = f->kind == AGGR_AVG || spread || f->kind == AGGR_COUNT;
     group->v = col_get(e, g);
     group->flags = arena_array(e->arena, u8, g->n);
-    if (sums)
-        group->c = col_get(e, g);
-    if (f->kind == AGGR_AVG || spread || f->kind == AGGR_COUNT)
-        group->count = col_get(e, g);
-    if (spread)
-        group->mean = col_get(e, g);
-    if (!group->v || !group->flags || (sums && !group->c))
+    group->c = sums ? col_get(e, g) : NULL;
+    group->count = counts ? col_get(e, g) : NULL;
+    group->mean = spread ? col_get(e, g) : NULL;
+    if (!group->v || !group->flags || (sums && !group->c) || (counts && !group->count) ||
+        (spread && !group->mean))
         return eval_memory(why);
-    memset(group->flags, 0, g->n);
+    fold_start(f->kind, group, g->n);
     TRY(eval_hold(e, g->n, why));
     *ret = group;
     return arena_over(e->arena) ? eval_memory(why) : OK;
 }
 
-static Err group_of(FoldOp *f, Labels l, Group **ret, Why *why)
+static Err group_of(FoldOp *f, StepSeries *s, Group **ret, Why *why)
 {
-    u64 hash = group_hash(l, f->grouping, f->grouping_len, f->without);
-    u64 *found = u64map_find(f->index, hash);
+    Eval *e = f->op.e;
+    u64 key = s->bare ? s->group : group_hash(s->labels, f->grouping, f->grouping_len, f->without);
+    u64 *found = u64map_find(f->index, key);
     if (found) {
         *ret = &f->groups[*found];
         return OK;
     }
-    u64map_put(f->index, hash, f->groups_len);
-    return group_new(f, l, ret, why);
-}
-
-/* ---- folding floats ---- */
-
-static void add_float(Group *g, u32 k, f64 v)
-{
-    if (!(g->flags[k] & SEEN)) {
-        g->v[k] = v;
-        g->c[k] = 0;
-        g->flags[k] = SEEN | HAS_FLOAT;
-        return;
-    }
-    if (g->flags[k] & INCOMPATIBLE)
-        return;
-    if (!(g->flags[k] & HAS_FLOAT)) {
-        /* A histogram came first: the group is spoiled here, whatever the sum. */
-        g->flags[k] |= HAS_FLOAT;
-        return;
-    }
-    kahan_add(v, &g->v[k], &g->c[k]);
-}
-
-static void average_float(Group *g, u32 k, f64 v)
-{
-    if (!(g->flags[k] & SEEN)) {
-        g->v[k] = v;
-        g->c[k] = 0;
-        g->count[k] = 1;
-        g->flags[k] = SEEN | HAS_FLOAT;
-        return;
-    }
-    if (g->flags[k] & INCOMPATIBLE)
-        return;
-    f64 n = ++g->count[k];
-    g->flags[k] |= HAS_FLOAT;
-    if (g->flags[k] & HAS_HISTOGRAM)
-        return;
-    if (!(g->flags[k] & RUNNING_MEAN)) {
-        f64 sum = g->v[k], c = g->c[k];
-        kahan_add(v, &sum, &c);
-        if (!isinf(sum)) {
-            g->v[k] = sum;
-            g->c[k] = c;
-            return;
-        }
-        g->flags[k] |= RUNNING_MEAN;
-        g->v[k] /= n - 1;
-        g->c[k] /= n - 1;
-    }
-    f64 q = (n - 1) / n;
-    g->v[k] *= q;
-    g->c[k] *= q;
-    kahan_add(v / n, &g->v[k], &g->c[k]);
-}
-
-static void spread_float(Group *g, u32 k, f64 v)
-{
-    if (!(g->flags[k] & SEEN)) {
-        g->flags[k] = SEEN;
-        g->count[k] = 1;
-        g->mean[k] = v;
-        g->v[k] = isnan(v) || isinf(v) ? NAN : 0;
-        return;
-    }
-    f64 delta = v - g->mean[k];
-    g->count[k]++;
-    g->mean[k] += delta / g->count[k];
-    g->v[k] += delta * (v - g->mean[k]);
-}
-
-static void extreme_float(Group *g, u32 k, f64 v, bool is_max)
-{
-    if (!(g->flags[k] & SEEN)) {
-        g->flags[k] = SEEN;
-        g->v[k] = v;
-    } else if ((is_max ? g->v[k] < v : g->v[k] > v) || isnan(g->v[k])) {
-        g->v[k] = v;
-    }
-}
-
-static void fold_float(FoldOp *f, Group *g, u32 k, f64 v)
-{
-    switch (f->kind) {
-    case AGGR_SUM:
-        add_float(g, k, v);
-        return;
-    case AGGR_AVG:
-        average_float(g, k, v);
-        return;
-    case AGGR_STDDEV:
-    case AGGR_STDVAR:
-        spread_float(g, k, v);
-        return;
-    case AGGR_MIN:
-    case AGGR_MAX:
-        extreme_float(g, k, v, f->kind == AGGR_MAX);
-        return;
-    default:
-        return;
-    }
+    TRY(step_labels(e, s, why));
+    u64map_put(f->index, key, f->groups_len);
+    return fold_group_new(f, group_labels(e, s->labels, f->grouping, f->grouping_len, f->without), ret, why);
 }
 
 /* ---- folding histograms ---- */
@@ -224,6 +95,8 @@ static Err sum_histogram(FoldOp *f, Group *g, u32 k, const Histogram *h, Str nam
 {
     Eval *e = f->op.e;
     const Plan *arg = f->op.p->args[0];
+    g->is_plain = false;
+    g->hist_name = name;
     if (!g->sums && !(g->sums = (void *)hist_col_get(e, f->op.g)))
         return eval_memory(why);
     u8 saw = h->hint == HIST_RESET ? SAW_RESET : h->hint == HIST_NO_RESET ? SAW_NO_RESET : 0;
@@ -261,40 +134,31 @@ static Err sum_histogram(FoldOp *f, Group *g, u32 k, const Histogram *h, Str nam
     return OK;
 }
 
-static Err fold_histogram(FoldOp *f, Group *g, u32 k, const Histogram *h, Str name, Why *why)
+Err fold_histogram(FoldOp *f, Group *g, u32 k, const Histogram *h, Str name, Why *why)
 {
     static const char *const words[] = {
         [AGGR_MIN] = "min", [AGGR_MAX] = "max", [AGGR_STDDEV] = "stddev", [AGGR_STDVAR] = "stdvar"};
     if (f->kind == AGGR_SUM || f->kind == AGGR_AVG)
         return sum_histogram(f, g, k, h, name, why);
-    if (f->kind != AGGR_COUNT && f->kind != AGGR_GROUP)
+    if (f->kind == AGGR_COUNT || f->kind == AGGR_GROUP)
+        fold_float(f->kind, g, k, 0);
+    else
         note_words(f->op.e, NOTE_IGNORED_IN_AGGREGATION, f->op.p->args[0], words[f->kind]);
     return OK;
 }
 
 /* ---- one series ---- */
 
-static Err fold_series(FoldOp *f, const StepSeries *s, Why *why)
+static Err fold_series(FoldOp *f, StepSeries *s, Why *why)
 {
     Group *g = NULL;
     u32 n = f->op.g->n;
-    TRY(group_of(f, s->labels, &g, why));
+    TRY(group_of(f, s, &g, why));
     g->drop_name |= s->drop_name;
-    if (f->kind == AGGR_COUNT || f->kind == AGGR_GROUP) {
-        for (u32 k = 0; k < n; k++) {
-            if (!series_has(s, k))
-                continue;
-            if (g->count)
-                g->count[k] = g->flags[k] & SEEN ? g->count[k] + 1 : 1;
-            g->flags[k] |= SEEN;
-        }
-        return OK;
-    }
-    for (u32 k = 0; k < n; k++)
-        if (!is_absent(s->v[k]))
-            fold_float(f, g, k, s->v[k]);
+    fold_floats(f->kind, g, s->v, n);
     if (!s->h)
         return OK;
+    TRY(step_labels(f->op.e, s, why));
     Str name = labels_get(s->labels, LABEL_NAME);
     for (u32 k = 0; k < n; k++)
         if (s->h[k])
@@ -302,12 +166,13 @@ static Err fold_series(FoldOp *f, const StepSeries *s, Why *why)
     return OK;
 }
 
-static Err fold_all(FoldOp *f, Why *why)
+Err fold_all(FoldOp *f, Why *why)
 {
     Eval *e = f->op.e;
     /* What the child makes lives until its batch is folded. */
     Arena *hists = e->hists, scratch;
-    arena_init(&scratch, e->config->account, e->arena->limit);
+    TRY(op_build(e, f->op.p->args[0], f->op.g, &f->child, why));
+    arena_init(&scratch, e->arena->account, e->arena->limit);
     e->hists = &scratch;
     Batch *b = arena_new(e->arena, Batch);
     Err err = OK;
@@ -411,8 +276,10 @@ static Err fold_next(Op *op, Batch *b, Why *why)
     b->n = 0;
     if (!f->list) {
         SeriesList l = {0};
-        Err err = fold_all(f, why);
-        TRY(err);
+        bool is_done = false;
+        TRY(fold_slices(f, &is_done, why));
+        if (!is_done)
+            TRY(fold_all(f, why));
         for (u32 i = 0; i < f->groups_len; i++) {
             StepSeries out = {0};
             TRY(finish_group(f, &f->groups[i], &out, why));
@@ -437,7 +304,6 @@ Err op_aggr(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
         sorted_names(e, p->node->u.aggr.grouping, p->node->u.aggr.grouping_len, NULL, &f->grouping_len);
     if (!f->grouping)
         return eval_memory(why);
-    TRY(op_build(e, p->args[0], g, &f->child, why));
     *ret = op_init(&f->op, e, p, g, fold_next);
     return OK;
 }

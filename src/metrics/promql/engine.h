@@ -49,6 +49,10 @@ typedef struct StepSeries {
     f64 *v;
     const Histogram **h; /* NULL: no histograms */
     bool drop_name;      /* the name goes at the end (delayed name removal) */
+    /* Set: labels were left behind in storage (step_labels has them). Only below an aggregation that groups by `group`. */
+    SeriesCursor *bare;
+    u32 id;
+    u64 group;
 } StepSeries;
 typedef struct Batch {
     StepSeries at[BATCH_MAX];
@@ -65,10 +69,11 @@ typedef struct Selector {
     i64 offset;
     bool has_at, anchored, smoothed;
     i64 at;
-    bool stats_only;    /* only count and sum of histograms are used */
-    bool name_is_fixed; /* every series has the same __name__ */
-    Str func;           /* hint for storage */
-    SharedRead *shared; /* set when the query reads the same samples elsewhere too */
+    bool stats_only;          /* only count and sum of histograms are used */
+    bool name_is_fixed;       /* every series has the same __name__ */
+    Str func;                 /* hint for storage */
+    const Grouping *grouping; /* of the aggregation that is all that looks at labels, or NULL */
+    SharedRead *shared;       /* set when the query reads the same samples elsewhere too */
 } Selector;
 
 struct Plan {
@@ -86,6 +91,9 @@ struct Plan {
     bool has_at;
     FuncId fn;
     const char *fn_name;
+    /* Aggregations: the selector below, where every series goes its own way from there to here; else NULL. Such a selection may be
+     * evaluated in slices. */
+    const Plan *chain;
 };
 
 struct Op {
@@ -135,6 +143,7 @@ struct Eval {
     i64 lookback, subquery_step;
     u32 features;
     bool delayed_names, is_range;
+    u32 slice, slices; /* of the selections read here; slices 0 = whole */
     Deadline deadline;
     u64 samples_max, samples_now, samples_peak, samples_read;
     Note *notes;
@@ -149,7 +158,11 @@ struct Eval {
 };
 
 /* eval.c */
-Err eval_check(Eval *e, Why *why); /* deadline, cancellation, budgets: between batches */
+/* For a part of the same query on another thread: the same limits, nothing shared but what does not change. */
+void eval_child(const Eval *e, Eval *ret, Arena *work, Arena *tmp);
+void eval_absorb(Eval *e, const Eval *child); /* its notes and counts */
+void eval_done(Eval *e);                      /* closes cursors, frees what is not in arenas */
+Err eval_check(Eval *e, Why *why);            /* deadline, cancellation, budgets: between batches */
 Err eval_hold(Eval *e, u64 samples, Why *why);
 void eval_release(Eval *e, u64 samples);
 static inline Err eval_memory(Why *why)
@@ -184,6 +197,7 @@ bool has_metadata_label(Labels l);
 Labels drop_metadata_labels(Eval *e, Labels l); /* without __name__, __type__, __unit__ */
 /* The name goes: now, or at the end. */
 void name_drop(Eval *e, StepSeries *s);
+Err step_labels(Eval *e, StepSeries *s, Why *why); /* fetches the labels of a series that came bare */
 
 /* notes.c */
 void note(Eval *e, NoteKind kind, const Plan *at, Str name);
@@ -192,6 +206,7 @@ void note_f64(Eval *e, NoteKind kind, const Plan *at, f64 v, f64 to);
 void note_label(Eval *e, NoteKind kind, const Plan *at, Str name, Str label);
 void note_types(Eval *e, const Plan *at, const char *lhs, const char *op, const char *rhs);
 void note_monotonic(Eval *e, const Plan *at, Str name, i64 t, f64 min_bucket, f64 max_bucket, f64 max_diff);
+void notes_absorb(Eval *e, const Eval *child); /* as if the child's remarks had been made here */
 void notes_export(Eval *e, Arena *arena, PromResult *ret);
 
 /* plan.c */
@@ -214,12 +229,20 @@ typedef struct RawSeries {
     const i64 *st;             /* start timestamps, or NULL */
     u32 n;
     bool drop_name;
+    SeriesCursor *bare; /* as in StepSeries */
+    u32 id;
+    u64 group;
+    const PageAggr *pages; /* as in SeriesView */
+    u32 pages_len;
 } RawSeries;
 typedef struct RawReader RawReader;
+static inline StepSeries step_of_raw(const RawSeries *r, f64 *v)
+{
+    return (StepSeries){.labels = r->labels, .v = v, .bare = r->bare, .id = r->id, .group = r->group};
+}
 SharedRead *shared_read_new(Eval *e);
-/* hint: the times wanted, both inclusive. */
-Err raw_open(Eval *e, const Plan *p, Selector *s, i64 mint, i64 maxt, i64 step, i64 range, RawReader **ret,
-             Why *why);
+/* hints: times, step, range, what is known of the use; the rest is filled in. */
+Err raw_open(Eval *e, const Plan *p, Selector *s, const SelectHints *hints, RawReader **ret, Why *why);
 Err raw_open_subquery(Eval *e, const Plan *p, Grid *g, RawReader **ret, Why *why);
 /* Views stay valid until the next call. *ret_n == 0: end. */
 Err raw_next(RawReader *r, RawSeries *ret, u32 max, u32 *ret_n, Why *why);
@@ -236,6 +259,13 @@ typedef struct Split {
     u32 cap;
 } Split;
 Err split_series(Eval *e, const RawSeries *r, Split *s, Why *why);
+/* The times of the series before: series scraped together share them, and what follows from them alone is kept. */
+typedef struct TimesSeen {
+    i64 *t;
+    u32 n, cap;
+} TimesSeen;
+/* True: the same times as at the last call. Else remembers them (or, past the memory limit, nothing). */
+bool times_seen(Eval *e, TimesSeen *s, const i64 *t, u32 n);
 u32 first_after(const i64 *t, u32 n, i64 at); /* index of the first sample later than `at` */
 Op *op_select(Eval *e, const Plan *p, Grid *g);
 typedef enum SelectWhat {
@@ -271,12 +301,27 @@ typedef struct RangeCall {
     f64 params[2]; /* scalar arguments at the step at hand */
     f64 *scratch;  /* as large as the largest window */
     u32 scratch_cap;
+    f64 *rate_times; /* what rate knows from the times alone, 4 per step */
+    bool has_rate_times;
 } RangeCall;
 /* False: no result at this step. *ret_h NULL: the float counts. */
 typedef bool (*RangeFn)(RangeCall *c, const Window *w, f64 *ret, Histogram **ret_h);
 /* For series of floats only: all steps at once. out is full of ABSENT. lo[i], hi[i]: window i is t[lo..hi). */
 typedef void (*RangeFloatFn)(RangeCall *c, const Grid *g, const i64 *t, const f64 *v, u32 n, const u32 *lo,
                              const u32 *hi, f64 *out);
+/* A series that came with page aggregates: samples and pages in one row, without staleness markers. The buffers are reused. */
+typedef struct RangeItems {
+    const PageAggr **page; /* NULL where the item is a sample */
+    i64 *t, *t_last;       /* the same for samples */
+    f64 *v, *v_last;
+    u32 *before; /* samples before this item; n + 1 entries */
+    u32 n, cap;
+} RangeItems;
+/* As RangeFloatFn. No edge of a window lies inside a page. */
+typedef void (*RangePageFn)(RangeCall *c, const Grid *g, const RangeItems *x, const u32 *lo, const u32 *hi,
+                            f64 *out);
+Err items_of(Eval *e, const RawSeries *r, RangeItems *ret, Why *why); /* range_pages.c */
+RangePageFn range_page_fn(FuncId id);                                 /* NULL: needs every sample */
 Err op_range(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why);
 RangeFn range_fn(FuncId id);
 RangeFloatFn range_float_fn(FuncId id);
@@ -291,6 +336,12 @@ bool range_resets(RangeCall *c, const Window *w, f64 *ret, Histogram **ret_h);
 bool range_changes(RangeCall *c, const Window *w, f64 *ret, Histogram **ret_h);
 void range_rate_floats(RangeCall *c, const Grid *g, const i64 *t, const f64 *v, u32 n, const u32 *lo,
                        const u32 *hi, f64 *out);
+/* Where the float samples of one window lie, and the factor from increase to result. */
+typedef struct RateSpan {
+    f64 sampled, to_start, to_end, factor; /* seconds; factor without looking at the values */
+} RateSpan;
+RateSpan rate_span(const RangeCall *c, i64 end, i64 first, i64 last, u32 n, bool is_rate);
+f64 rate_result(const RangeCall *c, RateSpan s, f64 at_first, f64 increase, bool is_counter, bool is_rate);
 bool is_start_reset(i64 prev_st, i64 prev_t, i64 st, i64 t);
 f64 interpolate_floats(i64 t1, f64 v1, i64 t2, f64 v2, i64 t, bool is_counter);
 /* NULL: incompatible, noted. */

@@ -289,6 +289,17 @@ void name_drop(Eval *e, StepSeries *s)
     s->drop_name = true;
 }
 
+Err step_labels(Eval *e, StepSeries *s, Why *why)
+{
+    if (!s->bare)
+        return OK;
+    TRY(s->bare->labels(s->bare, s->id, &s->labels, why));
+    s->bare = NULL;
+    if (s->drop_name && !e->delayed_names)
+        s->labels = drop_metadata_labels(e, s->labels);
+    return OK;
+}
+
 /* ---- results ---- */
 
 static const Histogram *const *export_hists(const Grid *g, const StepSeries *s, u32 n, Arena *arena)
@@ -436,6 +447,41 @@ static Err check_query(const PromQuery *q, const Node *tree, bool is_range, Why 
     return OK;
 }
 
+void eval_child(const Eval *e, Eval *ret, Arena *work, Arena *tmp)
+{
+    *ret = (Eval){.config = e->config,
+                  .src = e->src,
+                  .q = e->q,
+                  .arena = work,
+                  .hists = work,
+                  .tmp = tmp,
+                  .lookback = e->lookback,
+                  .subquery_step = e->subquery_step,
+                  .features = e->features,
+                  .delayed_names = e->delayed_names,
+                  .is_range = e->is_range,
+                  .deadline = e->deadline,
+                  .samples_max = e->samples_max};
+}
+
+void eval_absorb(Eval *e, const Eval *child)
+{
+    e->samples_read += child->samples_read;
+    e->samples_peak = MAX(e->samples_peak, e->samples_now + child->samples_peak);
+    notes_absorb(e, child);
+}
+
+void eval_done(Eval *e)
+{
+    for (u32 i = 0; i < e->cursors_len; i++)
+        e->cursors[i]->close(e->cursors[i]);
+    for (u32 i = 0; i < e->matchers_len; i++)
+        matcher_done(e->matchers[i]);
+    for (u32 i = 0; i < e->maps_len; i++)
+        u64map_done(e->maps[i]);
+    u64map_done(&e->note_keys);
+}
+
 Err promql_eval(const PromEngineConfig *c, PromSource *src, const PromQuery *q, Node *tree, Arena *arena,
                 PromResult *ret, Why *why)
 {
@@ -476,13 +522,7 @@ Err promql_eval(const PromEngineConfig *c, PromSource *src, const PromQuery *q, 
         result.samples_peak = e.samples_peak;
         *ret = result;
     }
-    for (u32 i = 0; i < e.cursors_len; i++)
-        e.cursors[i]->close(e.cursors[i]);
-    for (u32 i = 0; i < e.matchers_len; i++)
-        matcher_done(e.matchers[i]);
-    for (u32 i = 0; i < e.maps_len; i++)
-        u64map_done(e.maps[i]);
-    u64map_done(&e.note_keys);
+    eval_done(&e);
     arena_done(&tmp);
     arena_done(&work);
     return err;

@@ -1,5 +1,7 @@
 #include "metrics/promql/memsource.h"
 
+#include <math.h>
+
 typedef struct MemSeries {
     Labels labels;
     i64 *t, *st;
@@ -13,6 +15,8 @@ struct MemSource {
     Arena arena;
     VEC(MemSeries) series;
     U64Map index; /* hash of the labels -> the newest series with it */
+    bool is_bare;
+    u32 page;
 };
 
 /* ---- writing ---- */
@@ -105,7 +109,8 @@ typedef struct MemCursor {
     SeriesCursor face;
     MemSource *m;
     Matchers matchers;
-    i64 mint, maxt;
+    SelectHints hints;
+    Arena *arena;
     size_t at;
 } MemCursor;
 
@@ -122,23 +127,133 @@ static u32 first_at(const MemSeries *s, i64 t)
     return lo;
 }
 
+/* Does an edge of a window fall between two samples of the page? */
+static bool is_divided(const SelectHints *h, i64 first, i64 last)
+{
+    for (u32 k = 0; k < h->windows; k++) {
+        i64 end = h->windows_start + (i64)k * h->step_ms, start = end - h->range_ms;
+        if ((end >= first && end < last) || (start >= first && start < last))
+            return true;
+    }
+    return false;
+}
+
+static bool page_fits(const SelectHints *h, const MemSeries *s, u32 lo, u32 hi)
+{
+    f64 sum = 0;
+    for (u32 i = lo; i < hi; i++) {
+        if (!isfinite(s->v[i]))
+            return false;
+        sum += s->v[i];
+    }
+    return isfinite(sum) && !is_divided(h, s->t[lo], s->t[hi - 1]);
+}
+
+static PageAggr page_of(const MemSeries *s, u32 lo, u32 hi, u32 at)
+{
+    PageAggr p = {.at = at,
+                  .count = hi - lo,
+                  .first_t = s->t[lo],
+                  .last_t = s->t[hi - 1],
+                  .first = s->v[lo],
+                  .last = s->v[hi - 1],
+                  .min = s->v[lo],
+                  .max = s->v[lo]};
+    for (u32 i = lo; i < hi; i++) {
+        p.min = s->v[i] < p.min ? s->v[i] : p.min; /* the first of equals, which -0 and 0 are */
+        p.max = s->v[i] > p.max ? s->v[i] : p.max;
+        kahan_add(s->v[i], &p.sum, &p.sum_c);
+        if (i > lo && s->v[i] < s->v[i - 1]) {
+            p.resets++;
+            p.reset_sum += s->v[i - 1];
+        }
+    }
+    return p;
+}
+
+/* Pages of one to `page` samples, by turns, so that windows meet every kind of neighbours. */
+static void give_pages(MemCursor *c, const MemSeries *s, u32 lo, u32 hi, SeriesView *ret)
+{
+    u32 n = hi - lo, len = 0, pages = 0, size = 1;
+    i64 *t = arena_array(c->arena, i64, n);
+    f64 *v = arena_array(c->arena, f64, n);
+    PageAggr *page = arena_array(c->arena, PageAggr, n);
+    if (!t || !v || !page)
+        return;
+    for (u32 i = lo; i < hi; size = size % c->m->page + 1) {
+        u32 end = MIN(i + size, hi);
+        if (size % 3 && page_fits(&c->hints, s, i, end)) {
+            page[pages++] = page_of(s, i, end, len);
+            i = end;
+            continue;
+        }
+        for (; i < end; i++) {
+            t[len] = s->t[i];
+            v[len++] = s->v[i];
+        }
+    }
+    ret->t = t;
+    ret->v = v;
+    ret->n = len;
+    ret->st = NULL;
+    ret->pages = page;
+    ret->pages_len = pages;
+}
+
+static bool is_meta(Str name)
+{
+    return str_eq(name, S("__type__")) || str_eq(name, S("__unit__"));
+}
+
+/* By their meaning bare views are for stores without such labels. */
+static bool may_be_bare(const MemSource *m)
+{
+    for (size_t i = 0; i < m->series.len; i++)
+        for (u32 k = 0; k < m->series.at[i].labels.len; k++)
+            if (is_meta(m->series.at[i].labels.at[k].name))
+                return false;
+    return m->is_bare;
+}
+
+static Err cursor_labels(SeriesCursor *face, u32 id, Labels *ret, Why *why)
+{
+    *ret = ((MemCursor *)face)->m->series.at[id].labels;
+    return OK;
+}
+
+static void strip_labels(const Grouping *g, SeriesView *v)
+{
+    v->group = g->without ? labels_hash_without(v->labels, g->names, g->len)
+                          : labels_hash_for(v->labels, g->names, g->len);
+    v->labels = (Labels){0};
+    v->is_bare = true;
+}
+
 static Err cursor_next(SeriesCursor *face, SeriesView *ret, u32 max, u32 *ret_n, Why *why)
 {
     MemCursor *c = (MemCursor *)face;
+    const SelectHints *h = &c->hints;
     *ret_n = 0;
     for (; c->at < c->m->series.len && *ret_n < max; c->at++) {
         const MemSeries *s = &c->m->series.at[c->at];
-        u32 lo = first_at(s, c->mint), hi = first_at(s, c->maxt + 1);
-        if (lo == hi || !matchers_match(c->matchers, s->labels))
+        u32 lo = first_at(s, h->mint), hi = first_at(s, h->maxt + 1);
+        if (lo == hi || (h->slices && c->at % h->slices != h->slice) ||
+            !matchers_match(c->matchers, s->labels))
             continue;
-        ret[(*ret_n)++] = (SeriesView){
+        SeriesView *v = &ret[(*ret_n)++];
+        *v = (SeriesView){
             .labels = s->labels,
             .t = s->t + lo,
             .v = s->v + lo,
             .h = s->any_histogram ? s->h + lo : NULL,
             .st = s->any_st ? s->st + lo : NULL,
             .n = hi - lo,
+            .id = (u32)c->at,
         };
+        if (h->want_pages && c->m->page && !v->h)
+            give_pages(c, s, lo, hi, v);
+        if (h->grouping)
+            strip_labels(h->grouping, v);
     }
     return OK;
 }
@@ -148,11 +263,19 @@ static void cursor_close(SeriesCursor *c)
     (void)c;
 }
 
+static u64 source_estimate(PromSource *face, Str tenant, Matchers m)
+{
+    return ((MemSource *)face)->series.len;
+}
+
 static Err source_select(PromSource *face, Str tenant, Matchers matchers, const SelectHints *h, Arena *arena,
                          Cancel *cancel, SeriesCursor **ret, Why *why)
 {
+    MemSource *m = (MemSource *)face;
     MemCursor *c = arena_new(arena, MemCursor);
-    *c = (MemCursor){{cursor_next, cursor_close}, (MemSource *)face, matchers, h->mint, h->maxt, 0};
+    *c = (MemCursor){{cursor_next, cursor_close, cursor_labels}, m, matchers, *h, arena, 0};
+    if (!may_be_bare(m))
+        c->hints.grouping = NULL;
     *ret = &c->face;
     return OK;
 }
@@ -211,9 +334,15 @@ static Err source_label_values(PromSource *face, Str tenant, Str name, const Mat
 MemSource *mem_source_new(void)
 {
     MemSource *m = mem_new(MemSource);
-    m->face = (PromSource){source_select, source_label_names, source_label_values};
+    m->face = (PromSource){source_select, source_label_names, source_label_values, source_estimate};
     arena_init(&m->arena, NULL, 0);
     return m;
+}
+
+void mem_source_offer(MemSource *m, bool bare, u32 page)
+{
+    m->is_bare = bare;
+    m->page = page;
 }
 
 void mem_source_clear(MemSource *m)

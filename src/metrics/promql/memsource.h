@@ -16,6 +16,10 @@ void mem_source_clear(MemSource *m);
  * the same time already. */
 Err mem_source_add(MemSource *m, Labels l, i64 t, f64 v, const Histogram *h, i64 st, Why *why);
 
+/* What readers offer to take, as a store would give it: bare views, slices, and aggregates of up to `page` samples in place of those that
+ * no window's edge divides. Off (page 0 and false) everything comes as it was added. */
+void mem_source_offer(MemSource *m, bool bare, u32 page);
+
 /* ---- series as tests write them: `up{job="a"} 1 2 _ 3+1x4 stale {{schema:0 count:1 buckets:[1]}}x2` ---- */
 typedef struct SeriesPoint {
     f64 v;

@@ -196,6 +196,32 @@ void note_monotonic(Eval *e, const Plan *at, Str name, i64 t, f64 min_bucket, f6
     n->max_diff = MAX(n->max_diff, max_diff);
 }
 
+void notes_absorb(Eval *e, const Eval *child)
+{
+    for (u32 i = 0; i < child->notes_len; i++) {
+        const Note *from = &child->notes[i];
+        Buf b;
+        buf_init(&b, 8192);
+        buf_str(&b, from->text);
+        u32 before = e->notes_len;
+        Note *to = add(e, from->kind, from->at, &b);
+        if (!to)
+            continue;
+        if (e->notes_len > before) {
+            Str text = to->text;
+            *to = *from;
+            to->text = text;
+            continue;
+        }
+        to->count += from->count - 1; /* add has counted one */
+        to->t_min = MIN(to->t_min, from->t_min);
+        to->t_max = MAX(to->t_max, from->t_max);
+        to->min_bucket = MIN(to->min_bucket, from->min_bucket);
+        to->max_bucket = MAX(to->max_bucket, from->max_bucket);
+        to->max_diff = MAX(to->max_diff, from->max_diff);
+    }
+}
+
 static void print_time(Buf *b, i64 ms)
 {
     Civil c;

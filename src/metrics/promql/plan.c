@@ -210,6 +210,84 @@ static Err plan_call(Planner *pl, const Node *n, Plan *p, Why *why)
     return OK;
 }
 
+static bool reads_nothing(const Plan *p)
+{
+    if (p->sel)
+        return false;
+    for (u32 i = 0; i < p->args_len; i++)
+        if (!reads_nothing(p->args[i]))
+            return false;
+    return true;
+}
+
+/* Do all arguments but `except` come without reading samples? */
+static bool others_read_nothing(const Plan *p, const Plan *except)
+{
+    for (u32 i = 0; i < p->args_len; i++)
+        if (p->args[i] != except && !reads_nothing(p->args[i]))
+            return false;
+    return true;
+}
+
+static const Plan *only_series_arg(const Plan *p)
+{
+    for (u32 i = 0; i < p->args_len; i++)
+        if (p->args[i]->type == PROM_VECTOR || p->args[i]->type == PROM_MATRIX)
+            return p->args[i];
+    return NULL;
+}
+
+/* The selector from which to p every series goes its own way; NULL where series meet. Where names go, they must be the same
+ * for all, or two series could become one. */
+static const Plan *chain_of(const Plan *p)
+{
+    const Plan *arg = only_series_arg(p), *end;
+    switch (p->kind) {
+    case NODE_SELECTOR:
+    case NODE_MATRIX:
+        return p;
+    case NODE_SUBQUERY:
+        return chain_of(p->args[0]);
+    case NODE_UNARY:
+        end = chain_of(p->args[0]);
+        break;
+    case NODE_BINARY:
+        if (p->args[0]->type != PROM_SCALAR && p->args[1]->type != PROM_SCALAR)
+            return NULL;
+        end = arg ? chain_of(arg) : NULL;
+        break;
+    case NODE_CALL:
+        if (!arg || p->fn == FN_absent_over_time || !(map_knows(p->fn) || range_fn(p->fn)))
+            return NULL;
+        end = chain_of(arg);
+        break;
+    default:
+        return NULL;
+    }
+    return end && end->sel->name_is_fixed && others_read_nothing(p, arg) ? end : NULL;
+}
+
+static bool is_metadata_name(Str name)
+{
+    return str_eq(name, LABEL_NAME) || str_eq(name, S("__type__")) || str_eq(name, S("__unit__"));
+}
+
+/* Nobody below looks at labels but the aggregation itself: then storage need not come up with them. */
+static Err leave_labels(Planner *pl, const Node *n, const Plan *chain, Why *why)
+{
+    Grouping *g = arena_new(pl->e->arena, Grouping);
+    g->without = n->u.aggr.without;
+    g->names = sorted_names(pl->e, n->u.aggr.grouping, n->u.aggr.grouping_len, NULL, &g->len);
+    if (!g->names)
+        return eval_memory(why);
+    for (u32 i = 0; i < g->len; i++)
+        if (is_metadata_name(g->names[i]))
+            return OK;
+    if (!chain->sel->anchored && !chain->sel->smoothed)
+        chain->sel->grouping = g;
+    return OK;
+}
+
 static Err plan_aggr(Planner *pl, const Node *n, Plan *p, Why *why)
 {
     static const char *const names[] = {"sum",          "avg",      "count",  "min",        "max",
@@ -221,7 +299,10 @@ static Err plan_aggr(Planner *pl, const Node *n, Plan *p, Why *why)
     TRY(plan_args(pl, p, nodes, n->u.aggr.param ? 2 : 1, why));
     *pl = saved;
     p->invariant = p->args[0]->invariant && (p->args_len < 2 || p->args[1]->invariant);
-    return OK;
+    if (n->u.aggr.op >= AGGR_TOPK)
+        return OK;
+    p->chain = chain_of(p->args[0]);
+    return p->chain ? leave_labels(pl, n, p->chain, why) : OK;
 }
 
 static Err plan_binary(Planner *pl, const Node *n, Plan *p, Why *why)

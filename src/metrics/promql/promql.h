@@ -7,9 +7,10 @@
 #include "text/text.h"
 
 /* ---- where samples come from ---- */
-/* What a whole page of floats comes to, in place of its samples. Never holds staleness markers, NaN, infinities or histograms. */
+/* What a whole page of floats comes to, in place of its samples. Never holds staleness markers, NaN, infinities or histograms, its sum
+ * is finite, and the view it comes with has no histograms. */
 typedef struct PageAggr {
-    u32 at;    /* the page lies between t[at - 1] and t[at] of its view; several with the same `at` ascend in time */
+    u32 at; /* the page lies between t[at - 1] and t[at] of its view; several with the same `at` ascend in time */
     u32 count; /* > 0 */
     i64 first_t, last_t;
     f64 first, last, min, max;
@@ -26,13 +27,29 @@ typedef struct SeriesView {
     u32 n;
     const PageAggr *pages; /* only when asked for with want_pages; NULL = none */
     u32 pages_len;
+    /* A bare view came without labels (see SelectHints.grouping): group is equal where the labels of the grouping are equal, in
+     * every slice of the selection, and the cursor has the labels of `id` when they are needed after all. */
+    bool is_bare;
+    u32 id;
+    u64 group;
 } SeriesView;
+/* By which labels an aggregation groups: those named, or with `without` all but those and __name__. */
+typedef struct Grouping {
+    const Str *names; /* sorted, unique; never __name__, __type__ or __unit__ when !without */
+    u32 len;
+    bool without;
+} Grouping;
 typedef struct SelectHints {
     i64 mint, maxt; /* ms, both inclusive */
     i64 step_ms, range_ms;
     Str func; /* innermost function or aggregation, for engines that can answer from aggregates; may be empty */
     u32 limit;        /* series; 0 = all */
     bool labels_only; /* no samples wanted, only which series exist in the range */
+    /* Of each series only the newest sample in [mint, maxt] is looked at. A source may give more. */
+    bool newest_only;
+    /* The reader wants labels of few series: views may be bare. NULL = always with labels. A source that has series with __type__
+     * or __unit__ ignores it, so that series of one name which differ in nothing else are told apart. */
+    const Grouping *grouping;
     /* The reader folds windows (w - range_ms, w] for w = windows_start + k * step_ms, k < windows, and takes PageAggr where no
      * edge of any window falls inside a page: an edge e does when first_t <= e < last_t. A source may ignore it. */
     bool want_pages;
@@ -48,6 +65,8 @@ struct SeriesCursor {
      * only when labels_only. Stale markers are delivered as samples. */
     Err (*next)(SeriesCursor *c, SeriesView *ret, u32 max, u32 *ret_n, Why *why);
     void (*close)(SeriesCursor *c);
+    /* Labels of a bare view; they live as long as the arena given to select. NULL where views are never bare. */
+    Err (*labels)(SeriesCursor *c, u32 id, Labels *ret, Why *why);
 };
 typedef struct PromSource PromSource;
 typedef bool (*PromStrFn)(void *arg, Str s); /* false stops */
@@ -59,6 +78,8 @@ struct PromSource {
                        Arena *arena, PromStrFn fn, void *arg, Why *why);
     Err (*label_values)(PromSource *s, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint,
                         i64 maxt, Arena *arena, PromStrFn fn, void *arg, Why *why);
+    /* Not fewer series than the matchers select, at little cost. NULL = nobody knows. */
+    u64 (*estimate)(PromSource *s, Str tenant, Matchers m);
 };
 
 /* ---- syntax tree ---- */
@@ -246,6 +267,11 @@ typedef struct PromEngineConfig {
     u32 features;
     Account *account;
     Clock *clock;
+    /* Aggregations over large selections are cut into `slices` (0 or 1: never), which threads of `helpers` (NULL: none) take part in.
+     * Floats may differ in the last place by the number of slices, never by who did them. */
+    Pool *helpers;
+    u32 slices;
+    u32 slice_series_min; /* smaller selections stay whole; 0 = 4096 */
 } PromEngineConfig;
 
 typedef struct PromNote { /* warning or info annotation */

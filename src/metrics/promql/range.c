@@ -6,14 +6,18 @@ typedef struct RangeOp {
     RangeCall call;
     RangeFn fn;
     RangeFloatFn float_fn;
+    RangePageFn page_fn;
+    Str fixed_name; /* of all series, where the selector says so */
     RawReader *reader;
     RawSeries *views;
     Split split;
+    TimesSeen seen;
+    RangeItems items; /* of a series that came with page aggregates */
     f64 *params[2];
     u32 params_len;
     u32 *flo, *fhi, *hlo, *hhi; /* per step */
     bool keeps_name, warns_non_counter, uses_start_times;
-    U64Map *seen; /* label sets after the name went, to find duplicates */
+    U64Map *labels_seen; /* label sets after the name went, to find duplicates */
 } RangeOp;
 
 f64 *range_scratch(RangeCall *c, u32 n)
@@ -108,16 +112,31 @@ static Err run_windows(RangeOp *r, StepSeries *out, Why *why)
     return OK;
 }
 
+/* Some of the samples came as aggregates of whole pages: only asked for where r->page_fn knows them, and never with histograms. */
+static Err run_pages(RangeOp *r, const RawSeries *raw, StepSeries *out, Why *why)
+{
+    TRY(items_of(r->op.e, raw, &r->items, why));
+    r->seen.n = 0;
+    slide(r, r->items.t_last, r->items.n, r->flo, r->fhi);
+    r->page_fn(&r->call, r->op.g, &r->items, r->flo, r->fhi, out->v);
+    return arena_over(r->op.e->arena) ? eval_memory(why) : OK;
+}
+
 static Err run_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why *why)
 {
     Eval *e = r->op.e;
     Grid *g = r->op.g;
     Split *s = &r->split;
-    TRY(split_series(e, raw, s, why));
-    r->call.name = labels_get(raw->labels, LABEL_NAME);
+    r->call.name = raw->bare ? r->fixed_name : labels_get(raw->labels, LABEL_NAME);
     for (u32 k = 0; k < g->n; k++)
         out->v[k] = ABSENT;
-    slide(r, s->ft, s->fn, r->flo, r->fhi);
+    if (raw->pages_len)
+        return run_pages(r, raw, out, why);
+    TRY(split_series(e, raw, s, why));
+    if (!times_seen(e, &r->seen, s->ft, s->fn)) {
+        slide(r, s->ft, s->fn, r->flo, r->fhi);
+        r->call.has_rate_times = false;
+    }
     if (s->hn)
         slide(r, s->ht, s->hn, r->hlo, r->hhi);
     const Selector *sel = r->call.sel;
@@ -130,6 +149,14 @@ static Err run_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why *wh
 }
 
 /* ---- the operator ---- */
+
+static Str fixed_name(Matchers m)
+{
+    for (u32 i = 0; i < m.len; i++)
+        if (m.at[i].op == MATCH_EQ && str_eq(m.at[i].name, LABEL_NAME))
+            return m.at[i].value;
+    return (Str){0};
+}
 
 static bool any_float(const Grid *g, const f64 *v)
 {
@@ -159,10 +186,11 @@ static Err finish_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why 
                        (!r->call.sel || !r->call.sel->name_is_fixed || labels_before > out->labels.len + 1);
     if (!may_collide)
         return OK;
+    TRY(step_labels(e, out, why));
     u64 hash = labels_hash(out->labels);
-    if (u64map_find(r->seen, hash))
+    if (u64map_find(r->labels_seen, hash))
         return same_labelset(why);
-    u64map_put(r->seen, hash, 1);
+    u64map_put(r->labels_seen, hash, 1);
     return OK;
 }
 
@@ -174,9 +202,14 @@ static Err open_range(RangeOp *r, Why *why)
     Selector *sel = arg->sel;
     if (sel) {
         bool extended = sel->anchored || sel->smoothed;
-        i64 mint = sel_ref(sel, g->start) - arg->range + 1 - (extended ? e->lookback : 0);
-        i64 maxt = sel_ref(sel, grid_end(g)) + (sel->smoothed ? e->lookback : 0);
-        TRY(raw_open(e, arg, sel, mint, maxt, g->step, arg->range, &r->reader, why));
+        SelectHints hints = {.mint = sel_ref(sel, g->start) - arg->range + 1 - (extended ? e->lookback : 0),
+                             .maxt = sel_ref(sel, grid_end(g)) + (sel->smoothed ? e->lookback : 0),
+                             .step_ms = g->step,
+                             .range_ms = arg->range,
+                             .want_pages = r->page_fn && !extended && !r->uses_start_times,
+                             .windows_start = sel_ref(sel, g->start),
+                             .windows = sel->has_at ? 1 : g->n};
+        TRY(raw_open(e, arg, sel, &hints, &r->reader, why));
     } else {
         TRY(raw_open_subquery(e, arg, g, &r->reader, why));
     }
@@ -208,7 +241,7 @@ static Err range_next(Op *op, Batch *b, Why *why)
             return OK;
         for (u32 i = 0; i < n && err == OK; i++) {
             StepSeries *out = &b->at[b->n];
-            *out = (StepSeries){.labels = r->views[i].labels, .v = col_get(e, op->g)};
+            *out = step_of_raw(&r->views[i], col_get(e, op->g));
             if (!out->v) {
                 err = eval_memory(why);
                 break;
@@ -265,17 +298,20 @@ Err op_range(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
     }
     if (!r->call.arg)
         return why_set(why, E_INTERNAL, "%s without a range vector", p->fn_name);
-    r->seen = eval_map(e);
+    r->labels_seen = eval_map(e);
     r->call.e = e;
     r->call.p = p;
     r->call.sel = r->call.arg->sel;
     r->call.range = r->call.arg->range;
-    if (r->call.sel)
+    if (r->call.sel) {
         TRY(check_modifiers(p, r->call.sel, why));
+        r->fixed_name = fixed_name(r->call.sel->matchers);
+    }
     if (p->fn == FN_double_exponential_smoothing)
         TRY(check_smoothing(r->params[0], r->params[1], g->n, why));
     r->fn = range_fn(p->fn);
     r->float_fn = range_float_fn(p->fn);
+    r->page_fn = range_page_fn(p->fn);
     r->keeps_name = p->fn == FN_last_over_time || p->fn == FN_first_over_time;
     r->warns_non_counter = p->fn == FN_rate || p->fn == FN_increase;
     r->uses_start_times =

@@ -386,15 +386,83 @@ bool range_delta(RangeCall *c, const Window *w, f64 *ret, Histogram **ret_h)
     return any_rate(c, w, false, false, ret, ret_h);
 }
 
+/* The same as extrapolate, in two steps: what the times say, then what the values say. */
+RateSpan rate_span(const RangeCall *c, i64 end, i64 first, i64 last, u32 n, bool is_rate)
+{
+    RateSpan s = {.sampled = (f64)(last - first) / 1000,
+                  .to_start = (f64)(first - (end - c->range)) / 1000,
+                  .to_end = (f64)(end - last) / 1000,
+                  .factor = 1};
+    f64 between = n > 1 ? s.sampled / (f64)(n - 1) : 0, threshold = between * 1.1;
+    if (s.to_start >= threshold)
+        s.to_start = between / 2;
+    if (s.to_end >= threshold)
+        s.to_end = between / 2;
+    if (s.sampled != 0)
+        s.factor = (s.sampled + s.to_start + s.to_end) / s.sampled;
+    if (is_rate)
+        s.factor /= (f64)c->range / 1000;
+    return s;
+}
+
+f64 rate_result(const RangeCall *c, RateSpan s, f64 at_first, f64 increase, bool is_counter, bool is_rate)
+{
+    /* Far enough above zero at the start that no division is needed to see it. */
+    if (!is_counter || !(increase > 0 && at_first >= 0) ||
+        at_first * s.sampled > s.to_start * increase * (1 + 1e-9))
+        return increase * s.factor;
+    f64 to_zero = s.sampled * (at_first / increase), factor = s.factor;
+    if (to_zero < s.to_start) {
+        factor = 1;
+        if (s.sampled != 0)
+            factor = (s.sampled + to_zero + s.to_end) / s.sampled;
+        if (is_rate)
+            factor /= (f64)c->range / 1000;
+    }
+    return increase * factor;
+}
+
+static i64 window_end(const RangeCall *c, i64 t)
+{
+    return c->sel ? sel_ref(c->sel, t) : (c->arg->has_at ? c->arg->at : t) - c->arg->offset;
+}
+
+static RateSpan *rate_times(RangeCall *c, const Grid *g, const i64 *t, const u32 *lo, const u32 *hi,
+                            bool is_rate)
+{
+    _Static_assert(sizeof(RateSpan) == 4 * sizeof(f64), "four per step");
+    if (!c->rate_times)
+        c->rate_times = arena_array(c->e->arena, f64, (u64)g->n * 4);
+    RateSpan *s = (void *)c->rate_times;
+    if (!s || c->has_rate_times)
+        return s;
+    for (u32 k = 0; k < g->n; k++)
+        if (hi[k] >= lo[k] + 2)
+            s[k] = rate_span(c, window_end(c, grid_at(g, k)), t[lo[k]], t[hi[k] - 1], hi[k] - lo[k], is_rate);
+    c->has_rate_times = true;
+    return s;
+}
+
+static bool any_fall(const f64 *v, u32 n)
+{
+    u64 found = 0;
+    for (u32 i = 1; i < n; i++)
+        found |= v[i] < v[i - 1];
+    return found != 0;
+}
+
 /* All windows of a series of floats: the resets are found once, each window adds those inside in their order. */
 void range_rate_floats(RangeCall *c, const Grid *g, const i64 *t, const f64 *v, u32 n, const u32 *lo,
                        const u32 *hi, f64 *out)
 {
     bool is_counter = c->p->fn != FN_delta, is_rate = c->p->fn == FN_rate;
-    u32 *resets = (u32 *)(void *)range_scratch(c, n / 2 + 1), len = 0, from = 0;
-    if (!resets)
+    u32 *resets = NULL, len = 0, from = 0;
+    const RateSpan *spans = rate_times(c, g, t, lo, hi, is_rate);
+    if (is_counter && any_fall(v, n) && !(resets = (u32 *)(void *)range_scratch(c, n / 2 + 1)))
         return;
-    for (u32 i = 1; is_counter && i < n; i++)
+    if (!spans)
+        return;
+    for (u32 i = 1; resets && i < n; i++)
         if (v[i] < v[i - 1])
             resets[len++] = i;
     for (u32 k = 0; k < g->n; k++) {
@@ -406,11 +474,7 @@ void range_rate_floats(RangeCall *c, const Grid *g, const i64 *t, const f64 *v, 
             from++;
         for (u32 i = from; i < len && resets[i] < b; i++)
             result += v[resets[i] - 1];
-        i64 end = c->sel ? sel_ref(c->sel, grid_at(g, k))
-                         : (c->arg->has_at ? c->arg->at : grid_at(g, k)) - c->arg->offset;
-        Window w = {.start = end - c->range, .end = end};
-        Span s = {t[a], t[b - 1], b - a, v[a], result, 0};
-        out[k] = result * extrapolate(c, &w, &s, is_counter, is_rate);
+        out[k] = rate_result(c, spans[k], v[a], result, is_counter, is_rate);
     }
 }
 

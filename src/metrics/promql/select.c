@@ -80,16 +80,22 @@ static Err keep(Eval *e, SharedRead *s, const RawSeries *from, Why *why)
     return eval_hold(e, from->n, why);
 }
 
-Err raw_open(Eval *e, const Plan *p, Selector *s, i64 mint, i64 maxt, i64 step, i64 range, RawReader **ret,
-             Why *why)
+Err raw_open(Eval *e, const Plan *p, Selector *s, const SelectHints *asked, RawReader **ret, Why *why)
 {
     RawReader *r = arena_new(e->arena, RawReader);
     r->e = e;
     r->stats_only = s->stats_only;
     *ret = r;
-    if (share(r, s->shared, mint, maxt))
+    if (share(r, s->shared, asked->mint, asked->maxt))
         return OK;
-    SelectHints hints = {.mint = mint, .maxt = maxt, .step_ms = step, .range_ms = range, .func = s->func};
+    SelectHints hints = *asked;
+    hints.func = s->func;
+    hints.slice = e->slice;
+    hints.slices = e->slices;
+    if (!r->keeps)
+        hints.grouping = s->grouping;
+    else
+        hints.want_pages = false;
     SeriesCursor **cursors =
         arena_grow(e->arena, e->cursors, &e->cursors_cap, e->cursors_len + 1, sizeof *cursors);
     if (!cursors)
@@ -143,8 +149,18 @@ Err raw_next(RawReader *r, RawSeries *ret, u32 max, u32 *ret_n, Why *why)
     TRY(r->cursor->next(r->cursor, views, MIN(max, BATCH_MAX), &n, why));
     for (u32 i = 0; i < n; i++) {
         const SeriesView *v = &views[i];
-        ret[i] = (RawSeries){.labels = v->labels, .t = v->t, .v = v->v, .h = v->h, .st = v->st, .n = v->n};
-        e->samples_read += v->n;
+        ret[i] = (RawSeries){.labels = v->labels,
+                             .t = v->t,
+                             .v = v->v,
+                             .h = v->h,
+                             .st = v->st,
+                             .n = v->n,
+                             .bare = v->is_bare ? r->cursor : NULL,
+                             .id = v->id,
+                             .group = v->group,
+                             .pages = v->pages,
+                             .pages_len = v->pages_len};
+        e->samples_read += v->n + v->pages_len;
         TRY(eval_hold(e, v->n, why));
         eval_release(e, v->n);
         if (r->stats_only && v->h)
@@ -185,7 +201,15 @@ static Err as_samples(Eval *e, Grid *g, StepSeries *s, RawSeries *ret, Why *why)
         }
         k++;
     }
-    *ret = (RawSeries){.labels = s->labels, .t = t, .v = v, .h = h, .n = n, .drop_name = s->drop_name};
+    *ret = (RawSeries){.labels = s->labels,
+                       .t = t,
+                       .v = v,
+                       .h = h,
+                       .n = n,
+                       .drop_name = s->drop_name,
+                       .bare = s->bare,
+                       .id = s->id,
+                       .group = s->group};
     series_put(e, g, s);
     return OK;
 }
@@ -227,6 +251,25 @@ Err raw_open_subquery(Eval *e, const Plan *p, Grid *g, RawReader **ret, Why *why
 }
 
 /* ---- splitting ---- */
+
+bool times_seen(Eval *e, TimesSeen *s, const i64 *t, u32 n)
+{
+    if (s->n == n && n > 0 && memcmp(s->t, t, n * sizeof *t) == 0)
+        return true;
+    s->n = 0;
+    if (n > s->cap) {
+        u32 cap = MAX(n, s->cap * 2);
+        i64 *at = arena_array(e->arena, i64, cap);
+        if (!at)
+            return false;
+        s->t = at;
+        s->cap = cap;
+    }
+    if (n > 0)
+        memcpy(s->t, t, n * sizeof *t);
+    s->n = n;
+    return false;
+}
 
 u32 first_after(const i64 *t, u32 n, i64 at)
 {
@@ -312,6 +355,8 @@ typedef struct SelectOp {
     RawSeries *views;
     Split split;
     SelectWhat what;
+    TimesSeen seen;
+    u32 *newest; /* per step: place of its sample + 1 in a series of the times seen; 0 = none */
 } SelectOp;
 
 static Err open_instant(SelectOp *s, Why *why)
@@ -320,40 +365,56 @@ static Err open_instant(SelectOp *s, Why *why)
     Selector *sel = s->op.p->sel;
     i64 ahead = sel->smoothed ? e->lookback : 0;
     s->views = arena_array(e->arena, RawSeries, BATCH_MAX);
-    if (!s->views)
+    s->newest = arena_array(e->arena, u32, s->op.g->n);
+    if (!s->views || !s->newest)
         return eval_memory(why);
-    return raw_open(e, s->op.p, sel, sel_ref(sel, s->op.g->start) - e->lookback + 1,
-                    sel_ref(sel, grid_end(s->op.g)) + ahead, s->op.g->step, 0, &s->reader, why);
+    SelectHints hints = {.mint = sel_ref(sel, s->op.g->start) - e->lookback + 1,
+                         .maxt = sel_ref(sel, grid_end(s->op.g)) + ahead,
+                         .step_ms = s->op.g->step,
+                         .newest_only = s->op.g->n == 1 && !sel->smoothed};
+    return raw_open(e, s->op.p, sel, &hints, &s->reader, why);
 }
 
-/* The newest sample at or before each step, unless it is too old or a staleness marker. */
-static Err fill_instant(SelectOp *s, const RawSeries *r, StepSeries *out, Why *why)
+static void find_newest(SelectOp *s, const i64 *t, u32 n)
 {
     Eval *e = s->op.e;
-    Grid *g = s->op.g;
+    const Grid *g = s->op.g;
     const Selector *sel = s->op.p->sel;
-    const Histogram *last = NULL, *last_dup = NULL;
-    u32 at = first_after(r->t, r->n, sel_ref(sel, g->start));
+    u32 at = first_after(t, n, sel_ref(sel, g->start));
     for (u32 k = 0; k < g->n; k++) {
         i64 ref = sel_ref(sel, grid_at(g, k));
-        while (at < r->n && r->t[at] <= ref)
+        while (at < n && t[at] <= ref)
             at++;
+        s->newest[k] = at > 0 && t[at - 1] > ref - e->lookback ? at : 0;
+    }
+}
+
+static Err not_info(const RawSeries *r, Why *why)
+{
+    Buf b;
+    buf_init(&b, 900);
+    print_labels(&b, r->labels);
+    Err err = why_set(why, E_EXEC, "this should be an info metric, with float samples: %.*s",
+                      STR_FMT(buf_view(&b)));
+    buf_done(&b);
+    return err;
+}
+
+/* Histograms among the samples, or times instead of values. */
+static Err fill_other(SelectOp *s, const RawSeries *r, StepSeries *out, Why *why)
+{
+    Eval *e = s->op.e;
+    const Histogram *last = NULL, *last_dup = NULL;
+    for (u32 k = 0; k < s->op.g->n; k++) {
+        u32 i = s->newest[k] - 1;
         out->v[k] = ABSENT;
-        if (at == 0 || r->t[at - 1] <= ref - e->lookback)
+        if (!s->newest[k])
             continue;
-        u32 i = at - 1;
         const Histogram *h = r->h ? r->h[i] : NULL;
         if (h ? histogram_is_stale(h) : is_stale(r->v[i]))
             continue;
-        if (h && s->what == SELECT_INFO) {
-            Buf b;
-            buf_init(&b, 900);
-            print_labels(&b, r->labels);
-            Err err = why_set(why, E_EXEC, "this should be an info metric, with float samples: %.*s",
-                              STR_FMT(buf_view(&b)));
-            buf_done(&b);
-            return err;
-        }
+        if (h && s->what == SELECT_INFO)
+            return not_info(r, why);
         if (s->what != SELECT_VALUES) {
             out->v[k] = (f64)(s->what != SELECT_START_TIMES ? r->t[i] : r->st ? r->st[i] : 0) / 1000;
             continue;
@@ -362,7 +423,7 @@ static Err fill_instant(SelectOp *s, const RawSeries *r, StepSeries *out, Why *w
             out->v[k] = r->v[i];
             continue;
         }
-        if (!out->h && !(out->h = hist_col_get(e, g)))
+        if (!out->h && !(out->h = hist_col_get(e, s->op.g)))
             return eval_memory(why);
         if (h != last) {
             last = h;
@@ -370,6 +431,18 @@ static Err fill_instant(SelectOp *s, const RawSeries *r, StepSeries *out, Why *w
         }
         out->h[k] = last_dup;
     }
+    return OK;
+}
+
+/* The newest sample at or before each step, unless it is too old or a staleness marker (which is ABSENT as it stands). */
+static Err fill_instant(SelectOp *s, const RawSeries *r, StepSeries *out, Why *why)
+{
+    if (!times_seen(s->op.e, &s->seen, r->t, r->n))
+        find_newest(s, r->t, r->n);
+    if (r->h || s->what != SELECT_VALUES)
+        return fill_other(s, r, out, why);
+    for (u32 k = 0; k < s->op.g->n; k++)
+        out->v[k] = s->newest[k] ? r->v[s->newest[k] - 1] : ABSENT;
     return OK;
 }
 
@@ -456,7 +529,7 @@ static Err select_next(Op *op, Batch *b, Why *why)
             return OK;
         for (u32 i = 0; i < n; i++) {
             StepSeries *out = &b->at[b->n];
-            *out = (StepSeries){.labels = s->views[i].labels, .v = col_get(e, op->g)};
+            *out = step_of_raw(&s->views[i], col_get(e, op->g));
             if (!out->v)
                 return eval_memory(why);
             TRY(op->p->sel->smoothed ? fill_smoothed(s, &s->views[i], out, why)
@@ -573,8 +646,10 @@ Err eval_matrix(Eval *e, const Plan *p, Grid *g, Arena *arena, PromResult *ret, 
     i64 end = sel ? sel_ref(sel, g->start) : (p->has_at ? p->at : g->start) - p->offset;
     if (sel) {
         bool extended = sel->anchored || sel->smoothed;
-        TRY(raw_open(e, p, sel, end - p->range + 1 - (extended ? e->lookback : 0),
-                     end + (sel->smoothed ? e->lookback : 0), 0, p->range, &reader, why));
+        SelectHints hints = {.mint = end - p->range + 1 - (extended ? e->lookback : 0),
+                             .maxt = end + (sel->smoothed ? e->lookback : 0),
+                             .range_ms = p->range};
+        TRY(raw_open(e, p, sel, &hints, &reader, why));
     } else {
         TRY(raw_open_subquery(e, p, g, &reader, why));
     }

@@ -842,6 +842,12 @@ static void split_lines(Script *s, Str text)
     s->lines_len = (u32)lines.len;
 }
 
+/* How the source serves and the engine works, beyond the plainest way: bare views, pages of up to so many samples, slices. */
+static struct {
+    bool bare;
+    u32 page, slices;
+} script_way;
+
 /* Runs one file; returns false when it cannot be read as a script. */
 static bool run_script(const char *path, u32 features, u32 *ret_passed, u32 *ret_total)
 {
@@ -851,7 +857,12 @@ static bool run_script(const char *path, u32 features, u32 *ret_passed, u32 *ret
     assert_ok(vfs_read_file(vfs_os(), path, 4 << 20, &text, &why), &why);
     const char *base = strrchr(path, '/');
     Script s = {.file = base ? base + 1 : path, .source = mem_source_new()};
-    s.config = (PromEngineConfig){.features = features, .timeout_ms = 100000, .samples_max = 1000000};
+    s.config = (PromEngineConfig){.features = features,
+                                  .timeout_ms = 100000,
+                                  .samples_max = 1000000,
+                                  .slices = script_way.slices,
+                                  .slice_series_min = 1};
+    mem_source_offer(s.source, script_way.bare, script_way.page);
     arena_init(&s.arena, NULL, 0);
     split_lines(&s, buf_view(&text));
     while (s.at < s.lines_len && !s.broken) {

@@ -59,6 +59,32 @@ static void test_public_scripts_without_delay(void **state)
     assert_int_equal(total - passed, 37);
 }
 
+/* The same answers by every shortcut: bare views, page aggregates, slices. */
+static void run_public(bool bare, u32 page, u32 slices)
+{
+    u32 passed = 0, total = 0;
+    script_way.bare = bare;
+    script_way.page = page;
+    script_way.slices = slices;
+    for (u32 i = 0; i < COUNT_OF(public_scripts); i++) {
+        char name[128];
+        snprintf(name, sizeof name, "promqltest/%s", public_scripts[i]);
+        assert_true(run_script(shared_path(name), SCRIPT_FEATURES, &passed, &total));
+    }
+    script_way.bare = false;
+    script_way.page = script_way.slices = 0;
+    assert_int_equal(passed, total);
+}
+
+static void test_public_scripts_by_shortcuts(void **state)
+{
+    skip_without_shared("promqltest/functions.test");
+    run_public(true, 0, 0);
+    run_public(false, 7, 0);
+    run_public(false, 0, 3);
+    run_public(true, 4, 2);
+}
+
 /* Our own scripts: they need no folder beside the checkout. */
 static const char *const own_scripts[] = {"numbers.test", "time.test",  "windows.test",
                                           "groups.test",  "joins.test", "histograms.test"};
@@ -103,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_public_scripts),
         cmocka_unit_test(test_public_scripts_without_delay),
+        cmocka_unit_test(test_public_scripts_by_shortcuts),
         cmocka_unit_test(test_own_scripts),
         cmocka_unit_test(test_scripts_name_every_function),
     };
