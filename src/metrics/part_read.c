@@ -1,11 +1,9 @@
 #include "metrics/part.h"
-#include "metrics/bytes.h"
-#include "metrics/values.h"
 #include "base/log.h"
 
 typedef struct PageEntry {
-    u32 first_sid, last_sid, len, crc;
-    u64 offset;
+    u32 first_sid, last_sid, body_len, dir_len, dir_crc;
+    u64 body_at, dir_at;
     i64 mint, maxt;
 } PageEntry;
 
@@ -14,41 +12,56 @@ static PageEntry entry_at(const Part *p, u32 i)
     const u8 *at = p->index + (size_t)i * PART_ENTRY_BYTES;
     return (PageEntry){.first_sid = load_u32(at),
                        .last_sid = load_u32(at + 4),
-                       .offset = load_u64(at + 8),
-                       .len = load_u32(at + 16),
-                       .crc = load_u32(at + 20),
-                       .mint = (i64)load_u64(at + 24),
-                       .maxt = (i64)load_u64(at + 32)};
+                       .body_at = load_u64(at + 8),
+                       .dir_at = load_u64(at + 16),
+                       .body_len = load_u32(at + 24),
+                       .dir_len = load_u32(at + 28),
+                       .dir_crc = load_u32(at + 32),
+                       .mint = (i64)load_u64(at + 40),
+                       .maxt = (i64)load_u64(at + 48)};
+}
+static u32 entry_first(const Part *p, u32 i)
+{
+    return load_u32(p->index + (size_t)i * PART_ENTRY_BYTES);
+}
+static u32 entry_last(const Part *p, u32 i)
+{
+    return load_u32(p->index + (size_t)i * PART_ENTRY_BYTES + 4);
 }
 
 /* ---- opening ---- */
 
-static Err index_check(const Part *p, u64 index_at, Why *why)
+static bool is_within(const Part *p, u64 at, u64 len)
 {
-    u64 at = PART_HEAD_BYTES;
+    return at >= PART_HEAD_BYTES && at <= p->index_at && len <= p->index_at - at;
+}
+
+static Err index_check(const Part *p, Why *why)
+{
     u32 sid = 0;
     for (u32 i = 0; i < p->pages; i++) {
         PageEntry e = entry_at(p, i);
-        if (e.offset != at || e.len < 8 || e.len > index_at - at || e.first_sid < sid ||
-            e.last_sid < e.first_sid || !e.first_sid)
+        if (!is_within(p, e.body_at, e.body_len) || !is_within(p, e.dir_at, e.dir_len) ||
+            e.dir_len < PART_DIR_BYTES || e.first_sid < sid || e.last_sid < e.first_sid || !e.first_sid)
             return why_set(why, E_CORRUPT, "index entry %u is impossible", i);
-        at += e.len;
         sid = e.last_sid;
     }
-    return at == index_at ? OK
-                          : why_set(why, E_CORRUPT, "pages end at byte %llu, the index begins at %llu",
-                                    (unsigned long long)at, (unsigned long long)index_at);
+    return OK;
 }
 
 static Err part_parse(Part *p, u64 n, Why *why)
 {
     if (n < PART_HEAD_BYTES + PART_FOOT_BYTES || memcmp(p->data, "PHPART\0\0", 8) != 0)
         return why_set(why, E_CORRUPT, "not a part: its first bytes are wrong or it is cut off");
-    if (load_u32(p->data + 8) != 0)
-        return why_set(why, E_UNSUPPORTED, "part format %u is newer than this program",
-                       load_u32(p->data + 8));
+    u32 format = load_u32(p->data + 8);
+    if (format != PART_FORMAT)
+        return why_set(why, E_UNSUPPORTED,
+                       "it has format %u, this program reads and writes format %u: open the data with the "
+                       "program that wrote it",
+                       format, PART_FORMAT);
     const u8 *foot = p->data + n - PART_FOOT_BYTES;
-    if (memcmp(foot + 52, "PHPE", 4) != 0 || crc32c(0, foot, 48) != load_u32(foot + 48))
+    if (load_u32(p->data + 12) || memcmp(foot + 52, "PHPE", 4) != 0 ||
+        crc32c(0, foot, 48) != load_u32(foot + 48))
         return why_set(why, E_CORRUPT, "footer is damaged");
     u64 index_at = load_u64(foot), pages = load_u32(foot + 8);
     u64 index_bytes = pages * PART_ENTRY_BYTES;
@@ -57,9 +70,11 @@ static Err part_parse(Part *p, u64 n, Why *why)
         return why_set(why, E_CORRUPT, "footer does not fit the file's size");
     if (crc32c(0, p->data + index_at, index_bytes) != load_u32(foot + 12))
         return why_set(why, E_CORRUPT, "index is damaged");
+    p->index_at = index_at;
     p->index = p->data + index_at;
     p->pages = (u32)pages;
-    TRY(index_check(p, index_at, why));
+    TRY(index_check(p, why));
+    p->state = mem_zalloc(p->pages);
     p->sid_min = entry_at(p, 0).first_sid;
     p->sid_max = entry_at(p, p->pages - 1).last_sid;
     return OK;
@@ -107,17 +122,17 @@ Err part_open(Part **ret, Bucket *b, const PartMeta *meta, Why *why)
     u64 bytes = 0;
     Why own = {0};
     Err e = part_load(p, str_c(key), &bytes, &own);
-    bool is_gone = e == E_NOT_FOUND || e == E_CORRUPT;
-    if (e != OK && !is_gone) {
-        part_unref(p);
-        return why_set(why, e, "%s: %s", key, own.text);
-    }
-    if (e == OK && bytes != meta->bytes)
+    bool is_there = e == OK;
+    p->meta.bytes = bytes ? bytes : meta->bytes;
+    if (is_there && bytes != meta->bytes)
         e = why_set(&own, E_CORRUPT, "file has %llu bytes, the manifest says %llu", (unsigned long long)bytes,
                     (unsigned long long)meta->bytes);
     if (e == OK)
         e = part_parse(p, bytes, &own);
-    p->meta.bytes = bytes ? bytes : meta->bytes;
+    if (e != OK && e != E_NOT_FOUND && e != E_CORRUPT) {
+        part_unref(p);
+        return why_set(why, e, "%s: %s", key, own.text);
+    }
     if (e != OK) {
         p->is_broken = true;
         LOG_ERROR("metrics", "Part is damaged and left out of queries; run fsck", LF_C("part", key),
@@ -134,27 +149,19 @@ void part_unref(Part *p)
     if (p->file)
         bucket_unmap(p->bucket, p->file, p->data, p->meta.bytes);
     mem_free(p->copy);
-    mem_free(p->bad);
+    mem_free((void *)p->state);
     mem_free(p->presence);
     mem_free(p);
 }
 
 /* ---- damage ---- */
 
+enum { PAGE_UNKNOWN, PAGE_GOOD, PAGE_BAD };
+
 static void quarantine(Part *p, u32 page, const char *what)
 {
     static _Atomic(Metric *) counter;
-    u8 *bad = p->bad;
-    if (!bad) {
-        u8 *fresh = mem_zalloc(p->pages), *none = NULL;
-        if (atomic_compare_exchange_strong(&p->bad, &none, fresh)) {
-            bad = fresh;
-        } else {
-            mem_free(fresh);
-            bad = none;
-        }
-    }
-    if (__atomic_exchange_n(&bad[page], 1, __ATOMIC_RELAXED))
+    if (atomic_exchange_explicit(&p->state[page], PAGE_BAD, memory_order_relaxed) == PAGE_BAD)
         return;
     p->bad_pages++;
     Metric *m = counter;
@@ -168,82 +175,287 @@ static void quarantine(Part *p, u32 page, const char *what)
               LF_INT("page", page), LF_C("what", what));
 }
 
-/* ---- cursors ---- */
+static bool is_bad(const Part *p, u32 page)
+{
+    return atomic_load_explicit(&p->state[page], memory_order_relaxed) == PAGE_BAD;
+}
+
+/* ---- directories ---- */
 
 void part_cursor_init(PartCursor *c, Part *p)
 {
-    *c = (PartCursor){.part = p, .page = UINT32_MAX};
+    *c = (PartCursor){.part = p, .page = UINT32_MAX, .group = UINT32_MAX};
     arena_init(&c->arena, NULL, 0);
 }
 
 void part_cursor_done(PartCursor *c)
 {
+    for (u32 i = 0; i < PART_TIMES_KEPT; i++)
+        mem_free(c->kept[i].t);
+    vec_done(&c->found);
     arena_done(&c->arena);
 }
 
+static bool times_read(Reader *r, const Part *p, const PageEntry *e, PartTimes *t)
+{
+    u64 head = rd_varint(r), first = (u64)e->mint + rd_varint(r);
+    u64 n = head >> 2;
+    *t = (PartTimes){.n = (u32)n, .kind = head & 3, .first = (i64)first, .last = (i64)first};
+    if (r->bad || n == 0 || n > PART_BLOCK_MAX || (n == 1) != (t->kind == TIMES_ONE))
+        return false;
+    switch (t->kind) {
+    case TIMES_ONE:
+        return true;
+    case TIMES_REGULAR: {
+        u64 span;
+        t->step = rd_varint(r);
+        if (__builtin_mul_overflow(t->step, n - 1, &span))
+            return false;
+        t->last = (i64)(first + span);
+        return !r->bad && t->step && t->last > t->first;
+    }
+    case TIMES_CODED: {
+        t->last = (i64)(first + rd_varint(r));
+        u64 back = rd_varint(r), len = rd_varint(r);
+        if (r->bad || t->last <= t->first || back > e->body_at || len < 5 || len > UINT32_MAX ||
+            !is_within(p, e->body_at - back, len))
+            return false;
+        t->at = e->body_at - back;
+        t->len = (u32)len;
+        return true;
+    }
+    default:
+        return false;
+    }
+}
+
+static bool dir_parse(PartCursor *c, const PageEntry *e)
+{
+    Part *p = c->part;
+    c->dir = p->data + e->dir_at;
+    c->dir_len = e->dir_len;
+    c->groups = load_u32(c->dir);
+    c->columns = load_u32(c->dir + 4);
+    u64 groups_end = PART_DIR_BYTES + (u64)c->groups * PART_GROUP_BYTES;
+    if (!c->groups || !c->columns || groups_end > e->dir_len || c->columns > e->dir_len - groups_end)
+        return false;
+    arena_reset(&c->arena);
+    c->times = arena_try(&c->arena, c->columns * sizeof(PartTimes));
+    if (!c->times)
+        return false;
+    Reader r = reader_of(c->dir + groups_end, e->dir_len - groups_end);
+    for (u32 i = 0; i < c->columns; i++)
+        if (!times_read(&r, p, e, &c->times[i]))
+            return false;
+    c->entries_at = (u32)(r.at - c->dir);
+    c->body_at = e->body_at;
+    c->body_len = e->body_len;
+    return true;
+}
+
 /* Loads and verifies; false = damaged (and now known to be). */
-static bool page_load(PartCursor *c, u32 page, const PageEntry *e)
+static bool page_load(PartCursor *c, u32 page)
 {
     if (c->page == page)
         return true;
     Part *p = c->part;
-    u8 *bad = p->bad;
-    if (bad && __atomic_load_n(&bad[page], __ATOMIC_RELAXED))
+    if (is_bad(p, page))
         return false;
-    c->page = UINT32_MAX;
-    const u8 *at = p->data + e->offset;
-    if (crc32c(0, at, e->len) != e->crc) {
-        quarantine(p, page, "checksum");
-        return false;
-    }
-    u32 blocks = load_u32(at), columns = load_u32(at + 4);
-    if ((u64)blocks * 8 + (u64)columns * 4 + 8 > e->len || !blocks || !columns) {
-        quarantine(p, page, "directory does not fit");
+    c->page = c->group = UINT32_MAX;
+    PageEntry e = entry_at(p, page);
+    bool is_known = atomic_load_explicit(&p->state[page], memory_order_relaxed) == PAGE_GOOD;
+    if (!is_known && crc32c(0, p->data + e.dir_at, e.dir_len) != e.dir_crc) {
+        quarantine(p, page, "checksum of the directory");
         return false;
     }
-    arena_reset(&c->arena);
-    c->times = arena_try(&c->arena, columns * sizeof(i64 *));
-    c->times_len = arena_try(&c->arena, columns * sizeof(u32));
-    if (!c->times || !c->times_len)
+    if (!dir_parse(c, &e)) {
+        quarantine(p, page, "directory");
         return false;
-    memset(c->times, 0, columns * sizeof(i64 *));
+    }
+    u8 unknown = PAGE_UNKNOWN;
+    atomic_compare_exchange_strong(&p->state[page], &unknown, PAGE_GOOD);
     c->page = page;
-    c->at = at;
-    c->len = e->len;
-    c->blocks = blocks;
-    c->columns = columns;
+    return true;
+}
+
+static const u8 *group_at(const PartCursor *c, u32 i)
+{
+    return c->dir + PART_DIR_BYTES + (size_t)i * PART_GROUP_BYTES;
+}
+
+enum { ENTRY_AGGR = 32, ENTRY_COLUMN = 64, ENTRY_NEXT = 128 };
+
+static bool block_parse(PartCursor *c, Reader *r, u32 *sid, u64 *column, u64 *body, PartBlock *b)
+{
+    u8 flags = rd_u8(r);
+    u64 ahead = flags & ENTRY_NEXT ? 1 : rd_varint(r);
+    if (flags & ENTRY_COLUMN)
+        *column = rd_varint(r);
+    if (r->bad || *column >= c->columns || ahead > UINT32_MAX - *sid)
+        return false;
+    *sid += (u32)ahead;
+    b->sid = *sid;
+    b->times = c->times[*column];
+    if (!values_head_decode(r, flags & ~(ENTRY_AGGR | ENTRY_COLUMN | ENTRY_NEXT), b->times.n, &b->head))
+        return false;
+    b->aggr = (Str){0};
+    if (flags & ENTRY_AGGR) {
+        u8 len = rd_u8(r);
+        const u8 *at = rd_bytes(r, len);
+        b->aggr = (Str){(const char *)at, at ? len : 0};
+    }
+    b->is_hist = b->head.mode == VALUES_OTHER && b->head.other == OTHER_HISTS;
+    b->body = *body;
+    *body += values_body_len(&b->head);
+    return !r->bad && *body <= b->group_at + b->group_len;
+}
+
+static bool group_parse(PartCursor *c, u32 group)
+{
+    const u8 *g = group_at(c, group), *next = group + 1 < c->groups ? g + PART_GROUP_BYTES : NULL;
+    u32 entries = c->dir_len - c->entries_at;
+    u32 from = load_u32(g + 4), to = next ? load_u32(next + 4) : entries;
+    u64 body = load_u32(g + 8), body_end = next ? load_u32(next + 8) : c->body_len;
+    if (from >= to || to > entries || body > body_end || body_end > c->body_len)
+        return false;
+    Reader r = reader_of(c->dir + c->entries_at + from, to - from);
+    u32 sid = load_u32(g) - 1, n = 0;
+    u64 column = 0, at = c->body_at + body;
+    for (; rd_left(&r); n++) {
+        if (n == PART_GROUP_BLOCKS)
+            return false;
+        PartBlock *b = &c->block[n];
+        b->page = c->page;
+        b->group_at = c->body_at + body;
+        b->group_len = (u32)(body_end - body);
+        b->group_crc = load_u32(g + 12);
+        if (!block_parse(c, &r, &sid, &column, &at, b))
+            return false;
+    }
+    c->blocks = n;
     c->pos = 0;
     return true;
 }
 
-static u32 block_sid(const PartCursor *c, u32 i)
+static bool group_load(PartCursor *c, u32 group)
 {
-    return load_u32(c->at + 8 + (size_t)i * 8);
-}
-static u32 block_offset(const PartCursor *c, u32 i)
-{
-    return load_u32(c->at + 12 + (size_t)i * 8);
+    if (c->group == group)
+        return true;
+    c->group = UINT32_MAX;
+    if (!group_parse(c, group)) {
+        quarantine(c->part, c->page, "directory");
+        c->page = UINT32_MAX;
+        return false;
+    }
+    c->group = group;
+    return true;
 }
 
-static const i64 *column_get(PartCursor *c, u64 i, u32 *ret_n)
+/* The first group that may hold sid: the last one that begins before it, or the first of the page. */
+static u32 group_find(const PartCursor *c, u32 sid)
 {
-    if (i >= c->columns)
-        return NULL;
-    if (!c->times[i]) {
-        u32 off = load_u32(c->at + 8 + (size_t)c->blocks * 8 + i * 4), n;
-        if (off > c->len)
-            return NULL;
-        Reader r = reader_of(c->at + off, c->len - off);
-        if (!times_count(&r, PART_BLOCK_MAX, &n))
-            return NULL;
-        i64 *t = arena_alloc(&c->arena, n * sizeof(i64));
-        if (!times_decode(&r, t, n))
-            return NULL;
-        c->times[i] = t;
-        c->times_len[i] = n;
+    u32 lo = 0, hi = c->groups;
+    if (c->group < hi && load_u32(group_at(c, c->group)) < sid) {
+        lo = c->group + 1;
+        if (lo == hi || load_u32(group_at(c, lo)) >= sid)
+            return c->group;
     }
-    *ret_n = c->times_len[i];
-    return c->times[i];
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (load_u32(group_at(c, mid)) < sid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo ? lo - 1 : 0;
+}
+
+/* The first page whose last series is sid or later. */
+static u32 page_find(const PartCursor *c, u32 sid)
+{
+    const Part *p = c->part;
+    u32 lo = 0, hi = p->pages;
+    if (c->page < hi && entry_first(p, c->page) < sid) {
+        if (entry_last(p, c->page) >= sid)
+            return c->page;
+        lo = c->page + 1;
+        if (lo < hi && entry_last(p, lo) >= sid)
+            return lo;
+    }
+    while (lo < hi) {
+        u32 mid = lo + (hi - lo) / 2;
+        if (entry_last(p, mid) < sid)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+/* ---- blocks ---- */
+
+/* Blocks of sid in the group that is loaded; false when later groups can have none. */
+static bool group_take(PartCursor *c, u32 sid, i64 mint, i64 maxt, PartBlocks *out)
+{
+    u32 i = c->pos < c->blocks && c->block[c->pos].sid < sid ? c->pos : 0;
+    for (; i < c->blocks && c->block[i].sid < sid; i++)
+        ;
+    for (; i < c->blocks && c->block[i].sid == sid; i++) {
+        const PartBlock *b = &c->block[i];
+        if (b->times.first <= maxt && b->times.last >= mint)
+            vec_push(out, *b);
+    }
+    c->pos = i ? i - 1 : 0;
+    return i == c->blocks;
+}
+
+void part_cursor_blocks(PartCursor *c, u32 sid, i64 mint, i64 maxt, PartBlocks *out)
+{
+    Part *p = c->part;
+    if (p->is_broken || sid < p->sid_min || sid > p->sid_max)
+        return;
+    for (u32 page = page_find(c, sid); page < p->pages && entry_first(p, page) <= sid; page++) {
+        const u8 *at = p->index + (size_t)page * PART_ENTRY_BYTES;
+        if ((i64)load_u64(at + 48) < mint || (i64)load_u64(at + 40) > maxt || !page_load(c, page))
+            continue;
+        size_t had = out->len;
+        for (u32 g = group_find(c, sid); g < c->groups && load_u32(group_at(c, g)) <= sid; g++) {
+            if (!group_load(c, g)) {
+                out->len = had;
+                break;
+            }
+            if (!group_take(c, sid, mint, maxt, out))
+                break;
+        }
+    }
+}
+
+bool part_block_aggr(const PartBlock *b, PageAggr *ret)
+{
+    if (b->is_hist || !(b->aggr.len ? aggr_decode(b->aggr, &b->head, b->times.n, ret)
+                                    : aggr_of_head(&b->head, b->times.n, ret)))
+        return false;
+    ret->first_t = b->times.first;
+    ret->last_t = b->times.last;
+    return true;
+}
+
+/* Coded times, decoded and kept for the next block of the same scrapes. */
+static const i64 *times_get(PartCursor *c, const PartTimes *t)
+{
+    for (u32 i = 0; i < PART_TIMES_KEPT; i++)
+        if (c->kept[i].of.at == t->at && c->kept[i].of.n == t->n && c->kept[i].of.first == t->first)
+            return c->kept[i].t;
+    struct PartKept *k = &c->kept[c->kept_next++ % PART_TIMES_KEPT];
+    k->of.at = 0;
+    if (!k->t)
+        k->t = mem_alloc(PART_BLOCK_MAX * sizeof(i64));
+    const u8 *at = c->part->data + t->at;
+    if (crc32c(0, at + 4, t->len - 4) != load_u32(at) ||
+        !times_decode((Str){(const char *)at + 4, t->len - 4}, t->first, t->last, k->t, t->n))
+        return NULL;
+    k->of = *t;
+    return k->t;
 }
 
 static u32 first_at_least(const i64 *t, u32 n, i64 x)
@@ -275,103 +487,86 @@ static bool hists_read(Reader *r, u32 n, u32 lo, u32 hi, SampleVec *out)
     return true;
 }
 
-/* False when the block makes no sense. */
-static bool block_read(PartCursor *c, u32 i, i64 mint, i64 maxt, SampleVec *out)
+/* The block's times into out's end, whole; NULL when they make no sense. */
+static const i64 *times_put(PartCursor *c, const PartTimes *t, i64 *out)
 {
-    u32 off = block_offset(c, i), end = i + 1 < c->blocks ? block_offset(c, i + 1) : c->len, n;
-    if (off > end || end > c->len)
+    if (t->kind != TIMES_CODED) {
+        for (u64 i = 0; i < t->n; i++)
+            out[i] = (i64)((u64)t->first + i * t->step);
+        return out;
+    }
+    const i64 *kept = times_get(c, t);
+    if (kept)
+        memcpy(out, kept, t->n * sizeof(i64));
+    return kept;
+}
+
+/* Appends samples lo to hi of a block whose times are in place. */
+static bool body_read(PartCursor *c, const PartBlock *b, u32 lo, u32 hi, SampleVec *out)
+{
+    Part *p = c->part;
+    u32 n = b->times.n;
+    u64 body_len = values_body_len(&b->head);
+    if (body_len && c->verified != b->group_at) {
+        if (crc32c(0, p->data + b->group_at, b->group_len) != b->group_crc)
+            return false;
+        c->verified = b->group_at;
+    }
+    if (b->is_hist) {
+        Reader r = reader_of(p->data + b->body, body_len);
+        return hists_read(&r, n, lo, hi, out);
+    }
+    f64 *v = out->v + out->len;
+    if (!values_decode(&b->head, p->data + b->body, p->index_at - b->body, v, n))
         return false;
-    Reader r = reader_of(c->at + off, end - off);
-    u64 column = rd_varint(&r);
-    u8 kind = rd_u8(&r);
-    const i64 *t = r.bad || kind > 1 ? NULL : column_get(c, column, &n);
-    if (!t)
+    if (lo)
+        memmove(v, v + lo, (hi - lo) * sizeof(f64));
+    if (out->has_hist)
+        memset(out->h + out->len, 0, (hi - lo) * sizeof(Str));
+    return true;
+}
+
+bool part_cursor_decode(PartCursor *c, const PartBlock *b, i64 mint, i64 maxt, SampleVec *out)
+{
+    u32 n = b->times.n;
+    if (is_bad(c->part, b->page))
         return false;
-    u32 lo = first_at_least(t, n, mint), hi = maxt == INT64_MAX ? n : first_at_least(t, n, maxt + 1);
-    if (lo >= hi)
-        return true;
     if (!samples_reserve(out, n))
         return true;
-    if (kind) {
-        if (!hists_read(&r, n, lo, hi, out))
-            return false;
-    } else {
-        f64 *v = out->v + out->len;
-        if (!values_decode(&r, v, n))
-            return false;
-        if (lo)
-            memmove(v, v + lo, (hi - lo) * sizeof(f64));
-        if (out->has_hist)
-            memset(out->h + out->len, 0, (hi - lo) * sizeof(Str));
+    i64 *t = out->t + out->len;
+    bool is_good = times_put(c, &b->times, t) != NULL;
+    u32 lo = 0, hi = n;
+    if (is_good) {
+        lo = b->times.first >= mint ? 0 : first_at_least(t, n, mint);
+        hi = b->times.last <= maxt ? n : first_at_least(t, n, maxt + 1);
+        if (lo >= hi)
+            return true;
+        is_good = body_read(c, b, lo, hi, out);
     }
-    memcpy(out->t + out->len, t + lo, (hi - lo) * sizeof(i64));
+    if (!is_good) {
+        if (c->page == b->page)
+            c->page = UINT32_MAX;
+        quarantine(c->part, b->page, "block");
+        return false;
+    }
+    if (lo)
+        memmove(t, t + lo, (hi - lo) * sizeof(i64));
     out->len += hi - lo;
     return true;
 }
 
-/* The first block of sid or of what comes after it. */
-static u32 block_find(const PartCursor *c, u32 sid)
-{
-    u32 lo = c->pos < c->blocks && block_sid(c, c->pos) < sid ? c->pos : 0, hi = c->blocks;
-    if (lo + 1 < hi && block_sid(c, lo + 1) >= sid)
-        return block_sid(c, lo) >= sid ? lo : lo + 1;
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (block_sid(c, mid) < sid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
-/* The first page whose last series is sid or later. */
-static u32 page_find(const PartCursor *c, u32 sid)
-{
-    const Part *p = c->part;
-    u32 lo = 0, hi = p->pages;
-    if (c->page < hi) {
-        PageEntry e = entry_at(p, c->page);
-        if (e.first_sid < sid) {
-            if (e.last_sid >= sid)
-                return c->page;
-            lo = c->page + 1;
-            if (lo < hi && entry_at(p, lo).last_sid >= sid)
-                return lo;
-        }
-    }
-    while (lo < hi) {
-        u32 mid = lo + (hi - lo) / 2;
-        if (entry_at(p, mid).last_sid < sid)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    return lo;
-}
-
 void part_cursor_read(PartCursor *c, u32 sid, i64 mint, i64 maxt, SampleVec *out)
 {
-    Part *p = c->part;
-    if (p->is_broken || sid < p->sid_min || sid > p->sid_max)
-        return;
-    for (u32 page = page_find(c, sid); page < p->pages; page++) {
-        PageEntry e = entry_at(p, page);
-        if (e.first_sid > sid)
-            return;
-        if (e.maxt < mint || e.mint > maxt || !page_load(c, page, &e))
-            continue;
-        u32 i = block_find(c, sid);
-        u32 had = out->len;
-        for (; i < c->blocks && block_sid(c, i) == sid; i++)
-            if (!block_read(c, i, mint, maxt, out)) {
-                out->len = had;
-                c->page = UINT32_MAX;
-                quarantine(p, page, "block");
-                break;
-            }
-        if (c->page == page)
-            c->pos = i < c->blocks ? i : c->blocks - 1;
+    c->found.len = 0;
+    part_cursor_blocks(c, sid, mint, maxt, &c->found);
+    u32 had = out->len, page = UINT32_MAX;
+    for (size_t i = 0; i < c->found.len; i++) {
+        const PartBlock *b = &c->found.at[i];
+        if (b->page != page)
+            had = out->len;
+        page = b->page;
+        if (!part_cursor_decode(c, b, mint, maxt, out)) /* then nothing of the page counts */
+            out->len = had;
     }
 }
 
@@ -381,17 +576,32 @@ u32 part_cursor_next(PartCursor *c, u32 after)
     if (p->is_broken || after >= p->sid_max)
         return 0;
     for (u32 page = page_find(c, after + 1); page < p->pages; page++) {
-        PageEntry e = entry_at(p, page);
-        if (!page_load(c, page, &e))
+        if (!page_load(c, page))
             continue;
-        u32 i = block_find(c, after + 1);
-        if (i < c->blocks && block_sid(c, i) > after)
-            return block_sid(c, i);
+        for (u32 g = group_find(c, after + 1); g < c->groups; g++) {
+            if (!group_load(c, g))
+                break;
+            u32 i = c->pos < c->blocks && c->block[c->pos].sid <= after ? c->pos : 0;
+            for (; i < c->blocks; i++)
+                if (c->block[i].sid > after)
+                    return c->block[i].sid;
+        }
     }
     return 0;
 }
 
 /* ---- whole-part questions ---- */
+
+static void presence_of_page(PartCursor *c, u64 *bits)
+{
+    const Part *p = c->part;
+    for (u32 g = 0; g < c->groups && group_load(c, g); g++)
+        for (u32 i = 0; i < c->blocks; i++) {
+            u32 s = c->block[i].sid;
+            if (s >= p->sid_min && s <= p->sid_max)
+                bits[(s - p->sid_min) / 64] |= (u64)1 << ((s - p->sid_min) % 64);
+        }
+}
 
 bool part_has(Part *p, u32 sid)
 {
@@ -402,16 +612,9 @@ bool part_has(Part *p, u32 sid)
         u64 *fresh = mem_zalloc(((size_t)(p->sid_max - p->sid_min) / 64 + 1) * sizeof(u64)), *none = NULL;
         PartCursor c;
         part_cursor_init(&c, p);
-        for (u32 page = 0; page < p->pages; page++) {
-            PageEntry e = entry_at(p, page);
-            if (!page_load(&c, page, &e))
-                continue;
-            for (u32 i = 0; i < c.blocks; i++) {
-                u32 s = block_sid(&c, i);
-                if (s >= p->sid_min && s <= p->sid_max)
-                    fresh[(s - p->sid_min) / 64] |= (u64)1 << ((s - p->sid_min) % 64);
-            }
-        }
+        for (u32 page = 0; page < p->pages; page++)
+            if (page_load(&c, page))
+                presence_of_page(&c, fresh);
         part_cursor_done(&c);
         if (atomic_compare_exchange_strong(&p->presence, &none, fresh)) {
             bits = fresh;
@@ -421,6 +624,58 @@ bool part_has(Part *p, u32 sid)
         }
     }
     return bits[(sid - p->sid_min) / 64] >> ((sid - p->sid_min) % 64) & 1;
+}
+
+/* ---- verifying ---- */
+
+static bool same(f64 a, f64 b)
+{
+    return f64_bits(a) == f64_bits(b);
+}
+
+static bool aggr_is_true(const PartBlock *b, const SampleVec *s)
+{
+    PageAggr said, is;
+    if (b->is_hist || (!b->aggr.len && !aggr_of_head(&b->head, b->times.n, &said)))
+        return true;
+    if (!part_block_aggr(b, &said) || !aggr_compute(s->v, s->len, &is))
+        return false;
+    return said.count == is.count && said.first_t == s->t[0] && said.last_t == s->t[s->len - 1] &&
+           same(said.first, is.first) && same(said.last, is.last) && same(said.min, is.min) &&
+           same(said.max, is.max) && same(said.sum, is.sum) && same(said.sum_c, is.sum_c) &&
+           said.resets == is.resets && same(said.reset_sum, is.reset_sum);
+}
+
+static bool block_verify(PartCursor *c, const PageEntry *e, const PartBlock *b, SampleVec *s, Arena *scratch)
+{
+    samples_clear(s);
+    arena_reset(scratch);
+    bool is_good = b->sid >= e->first_sid && b->sid <= e->last_sid && b->times.first >= e->mint &&
+                   b->times.last <= e->maxt && part_cursor_decode(c, b, INT64_MIN, INT64_MAX, s) && s->len &&
+                   aggr_is_true(b, s);
+    for (u32 k = 0; is_good && s->has_hist && k < s->len; k++)
+        is_good = hist_decode(s->h[k], scratch) != NULL;
+    return is_good;
+}
+
+static bool page_verify(PartCursor *c, u32 page, SampleVec *s, Arena *scratch)
+{
+    PageEntry e = entry_at(c->part, page);
+    u32 last = 0;
+    if (!page_load(c, page))
+        return false;
+    for (u32 g = 0; g < c->groups; g++) {
+        if (load_u32(group_at(c, g)) < last || !group_load(c, g) || !c->blocks)
+            return false;
+        const PartBlock *b = c->block;
+        if (crc32c(0, c->part->data + b->group_at, b->group_len) != b->group_crc)
+            return false;
+        for (u32 i = 0; i < c->blocks; i++)
+            if (!block_verify(c, &e, &b[i], s, scratch))
+                return false;
+        last = b[c->blocks - 1].sid;
+    }
+    return true;
 }
 
 Err part_verify(Part *p, u32 *ret_bad_pages, Why *why)
@@ -434,24 +689,13 @@ Err part_verify(Part *p, u32 *ret_bad_pages, Why *why)
     part_cursor_init(&c, p);
     u32 bad = 0;
     for (u32 page = 0; page < p->pages; page++) {
+        if (page_verify(&c, page, &s, &scratch))
+            continue;
         PageEntry e = entry_at(p, page);
-        bool is_good = page_load(&c, page, &e);
-        u32 last = 0;
-        for (u32 i = 0; is_good && i < c.blocks; i++) {
-            samples_clear(&s);
-            arena_reset(&scratch);
-            u32 sid = block_sid(&c, i);
-            is_good = sid >= e.first_sid && sid <= e.last_sid && sid >= last &&
-                      block_read(&c, i, INT64_MIN, INT64_MAX, &s) && s.len && s.t[0] >= e.mint &&
-                      s.t[s.len - 1] <= e.maxt;
-            for (u32 k = 0; is_good && s.has_hist && k < s.len; k++)
-                is_good = hist_decode(s.h[k], &scratch) != NULL;
-            last = sid;
-        }
-        if (!is_good && !bad++)
+        if (!bad++)
             why_set(why, E_CORRUPT, "page %u (series %u to %u, bytes %llu to %llu) is damaged", page,
-                    e.first_sid, e.last_sid, (unsigned long long)e.offset,
-                    (unsigned long long)(e.offset + e.len));
+                    e.first_sid, e.last_sid, (unsigned long long)e.body_at,
+                    (unsigned long long)(e.body_at + e.body_len));
     }
     part_cursor_done(&c);
     arena_done(&scratch);

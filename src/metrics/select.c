@@ -9,6 +9,12 @@ typedef struct MemSpan { /* of one series within the batch's memtable samples */
     u32 from, len;
 } MemSpan;
 
+typedef struct Source { /* one block that a series has somewhere */
+    u32 part;
+    bool is_whole; /* `aggr` is given in its place */
+    PageAggr aggr;
+} Source;
+
 typedef struct Cursor {
     SeriesCursor cursor;
     Snapshot snap;
@@ -23,6 +29,11 @@ typedef struct Cursor {
     VEC(Tomb *) tombs; /* borrowed from the version */
     SampleVec samples, mem;
     MemSpan spans[BATCH_SERIES];
+    /* With want_pages: of one series, blocks and what becomes of them; of the batch, pages. */
+    PartBlocks blocks;
+    VEC(Source) sources;
+    VEC(u32) by_time;
+    VEC(PageAggr) pages;
 } Cursor;
 
 static void cursor_close(SeriesCursor *sc)
@@ -32,6 +43,10 @@ static void cursor_close(SeriesCursor *sc)
         part_cursor_done(&c->parts[i]);
     mem_free(c->parts);
     vec_done(&c->tombs);
+    vec_done(&c->blocks);
+    vec_done(&c->sources);
+    vec_done(&c->by_time);
+    vec_done(&c->pages);
     samples_done(&c->samples);
     samples_done(&c->mem);
     arena_done(&c->batch);
@@ -76,14 +91,29 @@ static void read_tables(Cursor *c, const u32 *ids, u32 n)
     }
 }
 
-static bool tombs_cut(Cursor *c, const Part *p, u32 sid, u32 from)
+static void tombs_cut(Cursor *c, const Part *p, u32 sid, u32 from)
 {
     for (size_t k = 0; k < c->tombs.len; k++) {
         const Tomb *t = c->tombs.at[k];
         if (t->id > p->meta.tomb_seen && tomb_has(t, sid))
             samples_cut(&c->samples, from, t->mint, t->maxt);
     }
-    return true;
+}
+
+static void take_mem(Cursor *c, MemSpan span)
+{
+    SampleVec *s = &c->samples;
+    if (!span.len || !samples_reserve(s, span.len))
+        return;
+    memcpy(s->t + s->len, c->mem.t + span.from, span.len * sizeof(i64));
+    memcpy(s->v + s->len, c->mem.v + span.from, span.len * sizeof(f64));
+    if (c->mem.has_hist) {
+        samples_need_hist(s);
+        memcpy(s->h + s->len, c->mem.h + span.from, span.len * sizeof(Str));
+    } else if (s->has_hist) {
+        memset(s->h + s->len, 0, span.len * sizeof(Str));
+    }
+    s->len += span.len;
 }
 
 /* Appends one series' samples to the batch, settled. */
@@ -97,19 +127,123 @@ static void read_series(Cursor *c, u32 sid, MemSpan span)
         if (c->tombs.len && s->len > had)
             tombs_cut(c, c->parts[i].part, sid, had);
     }
-    if (span.len && samples_reserve(s, span.len)) {
-        memcpy(s->t + s->len, c->mem.t + span.from, span.len * sizeof(i64));
-        memcpy(s->v + s->len, c->mem.v + span.from, span.len * sizeof(f64));
-        if (c->mem.has_hist) {
-            samples_need_hist(s);
-            memcpy(s->h + s->len, c->mem.h + span.from, span.len * sizeof(Str));
-        } else if (s->has_hist) {
-            memset(s->h + s->len, 0, span.len * sizeof(Str));
-        }
-        s->len += span.len;
-    }
+    take_mem(c, span);
     if (s->len > from)
         samples_settle(s, from);
+}
+
+/* ---- whole blocks as aggregates ---- */
+
+/* Does w = start + k * step, 0 <= k < windows, lie in [from, to)? */
+static bool has_edge(i64 start, i64 step, u32 windows, i64 from, i64 to)
+{
+    if (!windows)
+        return false;
+    __int128 k = 0;
+    if (start < from) {
+        if (step <= 0)
+            return false;
+        k = ((__int128)from - start + step - 1) / step;
+    }
+    return k < windows && (__int128)start + k * step < to;
+}
+
+/* No window begins or ends inside, and nobody else has a say: tombstones and the memtable here, other blocks by overlaps_out. */
+static bool may_be_whole(const Cursor *c, const Part *p, const PartBlock *b, MemSpan span)
+{
+    const SelectHints *h = &c->hints;
+    i64 first = b->times.first, last = b->times.last, begin;
+    if (b->is_hist || first < h->mint || last > h->maxt)
+        return false;
+    if (span.len && c->mem.t[span.from] <= last && c->mem.t[span.from + span.len - 1] >= first)
+        return false;
+    if (__builtin_sub_overflow(h->windows_start, h->range_ms, &begin) ||
+        has_edge(h->windows_start, h->step_ms, h->windows, first, last) ||
+        has_edge(begin, h->step_ms, h->windows, first, last))
+        return false;
+    for (size_t k = 0; k < c->tombs.len; k++) {
+        const Tomb *t = c->tombs.at[k];
+        if (t->id > p->meta.tomb_seen && t->mint <= last && t->maxt >= first && tomb_has(t, b->sid))
+            return false;
+    }
+    return true;
+}
+
+static int by_first(const void *a, const void *b, void *arg)
+{
+    const PartBlock *blocks = arg;
+    i64 x = blocks[*(const u32 *)a].times.first, y = blocks[*(const u32 *)b].times.first;
+    return x < y ? -1 : x > y;
+}
+
+/* Blocks that share a time with another one are read. Leaves by_time in order of time. */
+static void overlaps_out(Cursor *c)
+{
+    u32 n = (u32)c->blocks.len;
+    bool ascends = true;
+    c->by_time.len = 0;
+    for (u32 i = 0; i < n; i++) {
+        vec_push(&c->by_time, i);
+        ascends &= i == 0 || c->blocks.at[i].times.first > c->blocks.at[i - 1].times.last;
+    }
+    if (ascends)
+        return;
+    qsort_r(c->by_time.at, n, sizeof(u32), by_first, c->blocks.at);
+    i64 seen = INT64_MIN;
+    for (u32 i = 0; i < n; i++) {
+        const PartTimes *t = &c->blocks.at[c->by_time.at[i]].times;
+        if ((i && t->first <= seen) ||
+            (i + 1 < n && c->blocks.at[c->by_time.at[i + 1]].times.first <= t->last))
+            c->sources.at[c->by_time.at[i]].is_whole = false;
+        seen = MAX(seen, t->last);
+    }
+}
+
+/* Rates add up the values before resets one by one: only where adding them together gives the same. */
+static bool suits_func(const Cursor *c, const PageAggr *a)
+{
+    return a->resets <= 1 || !(str_eq(c->hints.func, S("rate")) || str_eq(c->hints.func, S("increase")));
+}
+
+/* Appends one series to the batch: samples, and pages for blocks that nobody needs to look into. */
+static void read_pages(Cursor *c, u32 sid, MemSpan span)
+{
+    SampleVec *s = &c->samples;
+    u32 from = s->len;
+    c->blocks.len = c->sources.len = 0;
+    for (u32 i = 0; i < c->parts_len; i++) {
+        part_cursor_blocks(&c->parts[i], sid, c->hints.mint, c->hints.maxt, &c->blocks);
+        while (c->sources.len < c->blocks.len) {
+            const PartBlock *b = &c->blocks.at[c->sources.len];
+            Source x = {.part = i};
+            x.is_whole = may_be_whole(c, c->parts[i].part, b, span) && part_block_aggr(b, &x.aggr) &&
+                         suits_func(c, &x.aggr);
+            vec_push(&c->sources, x);
+        }
+    }
+    overlaps_out(c);
+    for (size_t i = 0; i < c->blocks.len; i++) {
+        const Source *x = &c->sources.at[i];
+        u32 had = s->len;
+        if (x->is_whole ||
+            !part_cursor_decode(&c->parts[x->part], &c->blocks.at[i], c->hints.mint, c->hints.maxt, s))
+            continue;
+        if (c->tombs.len)
+            tombs_cut(c, c->parts[x->part].part, sid, had);
+    }
+    take_mem(c, span);
+    if (s->len > from)
+        samples_settle(s, from);
+    u32 at = from;
+    for (size_t i = 0; i < c->by_time.len; i++) {
+        const Source *x = &c->sources.at[c->by_time.at[i]];
+        if (!x->is_whole)
+            continue;
+        while (at < s->len && s->t[at] < x->aggr.first_t)
+            at++;
+        vec_push(&c->pages, x->aggr);
+        c->pages.at[c->pages.len - 1].at = at - from;
+    }
 }
 
 /* Histogram pointers of one view; NULL where the series has none here. */
@@ -147,6 +281,40 @@ static Err next_labels(Cursor *c, SeriesView *ret, u32 max, u32 *ret_n, Why *why
     return OK;
 }
 
+typedef struct Spans { /* of a view within the batch */
+    MemSpan samples, pages;
+} Spans;
+
+/* Reads up to max series into the batch's buffers, at least one if any is left. */
+static Err batch_read(Cursor *c, SeriesView *ret, Spans *spans, u32 max, u32 *ret_n, Why *why)
+{
+    u32 tried = MIN(max, c->ids.len - c->at), i = 0, n = 0;
+    const u32 *ids = c->ids.at + c->at;
+    samples_clear(&c->samples);
+    c->pages.len = 0;
+    read_tables(c, ids, tried);
+    for (; i < tried && c->samples.len + c->pages.len < BATCH_SAMPLES &&
+           (!c->hints.limit || c->given + n < c->hints.limit);
+         i++) {
+        u32 from = c->samples.len, pages = (u32)c->pages.len;
+        if (c->hints.want_pages)
+            read_pages(c, ids[i], c->spans[i]);
+        else
+            read_series(c, ids[i], c->spans[i]);
+        if (c->samples.len == from && c->pages.len == pages)
+            continue;
+        spans[n] = (Spans){{from, c->samples.len - from}, {pages, (u32)c->pages.len - pages}};
+        ret[n] = (SeriesView){0};
+        TRY(labels_of(c, ids[i], &ret[n].labels, why));
+        n++;
+    }
+    c->at += i;
+    if (c->samples.over || c->mem.over)
+        return why_set(why, E_LIMIT, "the query's samples need more memory than its limit");
+    *ret_n = n;
+    return OK;
+}
+
 static Err cursor_next(SeriesCursor *sc, SeriesView *ret, u32 max, u32 *ret_n, Why *why)
 {
     Cursor *c = (Cursor *)sc;
@@ -158,40 +326,36 @@ static Err cursor_next(SeriesCursor *sc, SeriesView *ret, u32 max, u32 *ret_n, W
     arena_reset(&c->batch);
     max = MIN(max, BATCH_SERIES);
     u32 n = 0;
+    Spans spans[BATCH_SERIES];
     while (n == 0 && c->at < c->ids.len && (!c->hints.limit || c->given < c->hints.limit)) {
-        u32 tried = MIN(max, c->ids.len - c->at);
-        const u32 *ids = c->ids.at + c->at;
-        MemSpan spans[BATCH_SERIES];
-        samples_clear(&c->samples);
-        read_tables(c, ids, tried);
-        u32 i = 0;
-        for (; i < tried && c->samples.len < BATCH_SAMPLES &&
-               (!c->hints.limit || c->given + n < c->hints.limit);
-             i++) {
-            u32 from = c->samples.len;
-            read_series(c, ids[i], c->spans[i]);
-            if (c->samples.len == from)
-                continue;
-            spans[n] = (MemSpan){from, c->samples.len - from};
-            ret[n] = (SeriesView){0};
-            TRY(labels_of(c, ids[i], &ret[n].labels, why));
-            n++;
-        }
-        c->at += i;
-        if (c->samples.over || c->mem.over)
-            return why_set(why, E_LIMIT, "the query's samples need more memory than its limit");
+        TRY(batch_read(c, ret, spans, max, &n, why));
         if (cancel_is_set(c->cancel))
             return why_set(why, E_CANCELED, "query was canceled");
-        for (u32 k = 0; k < n; k++) {
-            ret[k].t = c->samples.t + spans[k].from;
-            ret[k].v = c->samples.v + spans[k].from;
-            ret[k].n = spans[k].len;
-            TRY(hists_of(c, spans[k], &ret[k].h, why));
+    }
+    for (u32 k = 0; k < n; k++) {
+        if ((ret[k].n = spans[k].samples.len)) {
+            ret[k].t = c->samples.t + spans[k].samples.from;
+            ret[k].v = c->samples.v + spans[k].samples.from;
         }
+        ret[k].pages = spans[k].pages.len ? c->pages.at + spans[k].pages.from : NULL;
+        ret[k].pages_len = spans[k].pages.len;
+        TRY(hists_of(c, spans[k].samples, &ret[k].h, why));
     }
     c->given += n;
     *ret_n = n;
     return OK;
+}
+
+/* A slice is every so many runs of ids: series that come or go between the lookups of several slices change no other's place. */
+#define SLICE_SHIFT 6
+
+static void slice_keep(const SelectHints *h, SidList *ids)
+{
+    u32 kept = 0;
+    for (u32 i = 0; i < ids->len; i++)
+        if ((ids->at[i] >> SLICE_SHIFT) % h->slices == h->slice)
+            ids->at[kept++] = ids->at[i];
+    ids->len = kept;
 }
 
 static Err cursor_init(Cursor *c, Matchers m, Why *why)
@@ -200,6 +364,8 @@ static Err cursor_init(Cursor *c, Matchers m, Why *why)
     if (!s->t)
         return OK;
     TRY(lookup_series(s->t, m, c->arena, c->cancel, &c->ids, why));
+    if (c->hints.slices > 1)
+        slice_keep(&c->hints, &c->ids);
     if (c->hints.labels_only) {
         snapshot_filter_live(s, c->hints.mint, c->hints.maxt, &c->ids);
         return OK;

@@ -1,94 +1,12 @@
+/* Runs of floats. A value is an integer over a power of ten, equal bit for bit, or its own bits taken for an integer; integers are
+ * kept as they are or as first or second differences, less a base, packed to one width; the few that need more have their high parts
+ * beside, and the few values that are no such number are kept whole. What all that cannot shorten is XORed with its neighbour. */
 #include "metrics/values.h"
 #include <math.h>
 
-/* ---- timestamps ---- */
-
-/* After the first two, each token is varint(zigzag(dod) << 1 | has_run) and, with has_run, a varint of further
- * repetitions. Differences are taken modulo 2^64, so every i64 survives. */
-void times_encode(Buf *out, const i64 *t, u32 n)
-{
-    wr_varint(out, n);
-    wr_zigzag(out, t[0]);
-    if (n == 1)
-        return;
-    u64 delta = (u64)t[1] - (u64)t[0];
-    wr_varint(out, delta);
-    for (u32 i = 2; i < n;) {
-        u64 next = (u64)t[i] - (u64)t[i - 1];
-        u64 zz = zigzag((i64)(next - delta));
-        u32 run = 1;
-        u64 d = next, dod = next - delta;
-        while (i + run < n && (u64)t[i + run] - (u64)t[i + run - 1] - d == dod) {
-            d += dod;
-            run++;
-        }
-        if (zz >= (u64)INT64_MAX) { /* does not fit beside the flag: all ones mark a raw delta */
-            wr_varint(out, UINT64_MAX);
-            wr_u64(out, next);
-            run = 1;
-            d = next;
-        } else {
-            wr_varint(out, zz << 1 | (run > 1));
-            if (run > 1)
-                wr_varint(out, run - 1);
-        }
-        delta = d;
-        i += run;
-    }
-}
-
-bool times_count(Reader *r, u32 n_max, u32 *ret_n)
-{
-    u64 n = rd_varint(r);
-    if (r->bad || n == 0 || n > n_max)
-        return false;
-    *ret_n = (u32)n;
-    return true;
-}
-
-bool times_decode(Reader *r, i64 *t, u32 n)
-{
-    t[0] = rd_zigzag(r);
-    if (n == 1)
-        return !r->bad;
-    u64 delta = rd_varint(r);
-    t[1] = (i64)((u64)t[0] + delta);
-    for (u32 i = 2; i < n;) {
-        u64 token = rd_varint(r);
-        if (r->bad)
-            return false;
-        if (token == UINT64_MAX) {
-            delta = rd_u64(r);
-            t[i] = (i64)((u64)t[i - 1] + delta);
-            i++;
-            continue;
-        }
-        u64 run = 1 + (token & 1 ? rd_varint(r) : 0);
-        u64 dod = (u64)unzigzag(token >> 1);
-        if (r->bad || run > n - i)
-            return false;
-        for (; run; run--, i++) {
-            delta += dod;
-            t[i] = (i64)((u64)t[i - 1] + delta);
-        }
-    }
-    if (r->bad)
-        return false;
-    for (u32 i = 1; i < n; i++)
-        if (t[i] <= t[i - 1])
-            return false;
-    return true;
-}
-
 /* ---- bits, least significant first ---- */
 
-typedef struct BitWriter {
-    Buf *out;
-    u64 acc;
-    u32 used;
-} BitWriter;
-
-static inline void bits_put(BitWriter *w, u64 v, u32 n)
+void bits_put(BitWriter *w, u64 v, u32 n)
 {
     if (n == 0)
         return;
@@ -105,7 +23,7 @@ static inline void bits_put(BitWriter *w, u64 v, u32 n)
     w->used = w->used + n - 64;
 }
 
-static void bits_end(BitWriter *w)
+void bits_end(BitWriter *w)
 {
     for (; w->used; w->used = w->used > 8 ? w->used - 8 : 0, w->acc >>= 8)
         wr_u8(w->out, (u8)w->acc);
@@ -147,28 +65,18 @@ static inline u64 bits_get(BitReader *r, u32 n)
     return n < 64 ? v & (((u64)1 << n) - 1) : v;
 }
 
-static inline u32 bits_width(u64 v)
-{
-    return v ? 64 - (u32)__builtin_clzll(v) : 0;
-}
+/* ---- decimals ---- */
 
-/* ---- values ---- */
-
-#define DECIMAL_EXP_MAX 14
 #define DECIMAL_INT_MAX 9007199254740992.0 /* 2^53 */
-enum { DECIMAL_DIRECT, DECIMAL_DELTA, DECIMAL_DELTA2 };
-
-static const f64 pow10_of[DECIMAL_EXP_MAX + 1] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
-                                                  1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
 
 /* m such that m / 10^k is v again, bit for bit. */
 static inline bool decimal_of(f64 v, u32 k, i64 *ret)
 {
-    f64 scaled = v * pow10_of[k];
+    f64 scaled = v * unpack_pow10[k];
     if (!(fabs(scaled) <= DECIMAL_INT_MAX))
         return false;
     i64 m = k == 0 ? (i64)scaled : (i64)nearbyint(scaled);
-    if (f64_bits((f64)m / pow10_of[k]) != f64_bits(v))
+    if (f64_bits((f64)m / unpack_pow10[k]) != f64_bits(v))
         return false;
     *ret = m;
     return true;
@@ -177,7 +85,7 @@ static inline bool decimal_of(f64 v, u32 k, i64 *ret)
 static bool decimal_exp_of(f64 v, u32 from, u32 *ret)
 {
     i64 m;
-    for (u32 k = from; k <= DECIMAL_EXP_MAX; k++)
+    for (u32 k = from; k <= UNPACK_EXP_MAX; k++)
         if (decimal_of(v, k, &m)) {
             *ret = k;
             return true;
@@ -185,11 +93,13 @@ static bool decimal_exp_of(f64 v, u32 from, u32 *ret)
     return false;
 }
 
+#define PATCHES_MAX(n) ((n) / 8 + 1)
+
 /* Finds the smallest exponent that serves all but a few values; those become patches and take their neighbour's number.
  * False when decimals are not what these values are. */
 static bool decimal_plan(const f64 *v, u32 n, i64 *m, u32 *patches, u32 *ret_patches, u32 *ret_k)
 {
-    u32 allowed = n / 8 + 1, k = 0, failed = 0;
+    u32 allowed = PATCHES_MAX(n), k = 0, failed = 0;
     for (u32 i = 0; i < n; i++) {
         i64 ignored;
         if (decimal_of(v[i], k, &ignored))
@@ -224,120 +134,164 @@ static bool decimal_plan(const f64 *v, u32 n, i64 *m, u32 *patches, u32 *ret_pat
     return true;
 }
 
-static u32 range_width(const i64 *d, u32 n, i64 *ret_min)
+/* ---- choosing how integers are packed ---- */
+
+typedef struct Form {
+    u32 width;
+    u64 base;
+    u64 bits; /* what it costs, base included; high parts about */
+} Form;
+
+static u64 varint_bits(u64 v)
 {
-    i64 lo = n ? d[0] : 0, hi = lo;
+    u64 zz = zigzag((i64)v);
+    return 8 * (u64)((bits_width(zz | 1) + 6) / 7);
+}
+
+#define HIGHS_MIN_N 32u /* shorter runs are not worth looking at twice */
+
+/* of[w]: numbers that need w bits. Tries every narrower width, the numbers beyond it kept beside. center: of[] counts the bits of
+ * the distance from a middle, so that the base lies half a range below it. */
+static void form_narrow(Form *best, const u32 *of, u32 n, u32 top, u64 base, bool center)
+{
+    u32 over = 0;
+    for (u32 w = top; w-- > 0;) {
+        over += of[w + 1];
+        if (over > n / 4)
+            return;
+        u64 narrow = center && w ? base - ((u64)1 << (w - 1)) : base;
+        u64 bits = (u64)n * w + 16 + varint_bits(narrow);
+        for (u32 k = w + 1; k <= top; k++)
+            bits += (u64)of[k] * 8 * (1 + (k - w + 7) / 7);
+        if (bits < best->bits)
+            *best = (Form){w, narrow, bits};
+    }
+}
+
+/* Of a few dozen numbers spread over the run: near enough. */
+static i64 middle_of(const i64 *x, u32 n)
+{
+    i64 few[33];
+    u32 len = 0, step = n / 33 + 1;
+    for (u32 i = step / 2; i < n && len < 33; i += step) {
+        u32 k = len++;
+        for (; k > 0 && few[k - 1] > x[i]; k--)
+            few[k] = few[k - 1];
+        few[k] = x[i];
+    }
+    return few[len / 2];
+}
+
+static Form form_of(const i64 *x, u32 n, bool thorough)
+{
+    i64 lo = n ? x[0] : 0, hi = lo;
     for (u32 i = 1; i < n; i++) {
-        lo = MIN(lo, d[i]);
-        hi = MAX(hi, d[i]);
+        lo = MIN(lo, x[i]);
+        hi = MAX(hi, x[i]);
     }
-    *ret_min = lo;
-    return bits_width((u64)hi - (u64)lo);
+    u32 width = bits_width((u64)hi - (u64)lo);
+    Form best = {width, (u64)lo, (u64)n * width + varint_bits((u64)lo)};
+    if (!thorough || n < HIGHS_MIN_N || width == 0)
+        return best;
+    u32 above[66] = {0}, around[66] = {0};
+    u64 middle = (u64)middle_of(x, n);
+    for (u32 i = 0; i < n; i++) {
+        u64 a = (u64)x[i] - (u64)lo, s = (u64)x[i] - middle;
+        above[bits_width(a)]++;
+        around[s ? bits_width(s ^ (u64)((i64)s >> 63)) + 1 : 0]++;
+    }
+    form_narrow(&best, above, n, width, (u64)lo, false);
+    u32 top = 65;
+    while (top && !around[top])
+        top--;
+    if (top <= 63)
+        form_narrow(&best, around, n, top, middle, true);
+    return best;
 }
 
-static void decimal_encode(Buf *out, const f64 *v, u32 n, i64 *m, const u32 *patches, u32 patches_len, u32 k)
+typedef struct Numbers {
+    i64 m[VALUES_N_MAX], d1[VALUES_N_MAX], d2[VALUES_N_MAX];
+} Numbers;
+
+/* Differences modulo 2^64. */
+static u32 numbers_mode(Numbers *x, u32 n, bool thorough, Form *ret)
 {
-    i64 *d1 = m + n, *d2 = m + 2 * (size_t)n, min0, min1 = 0, min2 = 0;
+    Form form = form_of(x->m, n, thorough);
+    u32 mode = VALUES_DIRECT;
+    *ret = form;
+    if (n < 2 || !form.width)
+        return mode;
     for (u32 i = 1; i < n; i++)
-        d1[i - 1] = m[i] - m[i - 1]; /* |m| <= 2^53: no overflow */
+        x->d1[i - 1] = (i64)((u64)x->m[i] - (u64)x->m[i - 1]);
+    u64 first = varint_bits((u64)x->m[0]);
+    Form delta = form_of(x->d1, n - 1, thorough);
+    delta.bits += first;
+    if (delta.bits < ret->bits) {
+        *ret = delta;
+        mode = VALUES_DELTA;
+    }
+    if (n < 3 || !delta.width)
+        return mode;
     for (u32 i = 2; i < n; i++)
-        d2[i - 2] = d1[i - 1] - d1[i - 2];
-    u32 w0 = range_width(m, n, &min0), w1 = 64, w2 = 64, mode = DECIMAL_DIRECT;
-    if (n > 1)
-        w1 = range_width(d1, n - 1, &min1);
-    if (n > 2)
-        w2 = range_width(d2, n - 2, &min2);
-    u32 width = w0;
-    if (n > 1 && (u64)w1 * (n - 1) + 8 < (u64)width * n) {
-        mode = DECIMAL_DELTA;
-        width = w1;
+        x->d2[i - 2] = (i64)((u64)x->d1[i - 1] - (u64)x->d1[i - 2]);
+    Form second = form_of(x->d2, n - 2, thorough);
+    second.bits += first + varint_bits((u64)x->d1[0]);
+    if (second.bits < ret->bits) {
+        *ret = second;
+        mode = VALUES_DELTA2;
     }
-    if (n > 2 && (u64)w2 * (n - 2) + 16 < (u64)width * n) {
-        mode = DECIMAL_DELTA2;
-        width = w2;
-    }
-    wr_u8(out, VALUES_DECIMAL | (u8)(mode << 2) | (u8)(k << 4));
-    wr_u8(out, (u8)width);
-    wr_varint(out, patches_len);
-    const i64 *packed = m;
-    i64 base = min0;
-    u32 packed_len = n;
-    if (mode == DECIMAL_DIRECT) {
-        wr_zigzag(out, min0);
-    } else {
-        wr_zigzag(out, m[0]);
-        if (mode == DECIMAL_DELTA2)
-            wr_zigzag(out, d1[0]);
-        packed = mode == DECIMAL_DELTA ? d1 : d2;
-        base = mode == DECIMAL_DELTA ? min1 : min2;
-        packed_len = mode == DECIMAL_DELTA ? n - 1 : n - 2;
-        wr_zigzag(out, base);
-    }
-    u32 at = 0;
-    for (u32 i = 0; i < patches_len; i++) {
-        wr_varint(out, patches[i] - at);
-        wr_u64(out, f64_bits(v[patches[i]]));
-        at = patches[i];
-    }
-    BitWriter w = {.out = out};
-    for (u32 i = 0; i < packed_len; i++)
-        bits_put(&w, (u64)packed[i] - (u64)base, width);
-    bits_end(&w);
+    return mode;
 }
 
-static bool decimal_decode(Reader *r, u8 head, f64 *v, u32 n)
+/* Packs x->m; exp says what the numbers are. */
+static void numbers_encode(Buf *body, Numbers *x, u32 n, u32 exp, bool thorough, ValueHead *h)
 {
-    u32 mode = head >> 2 & 3, k = head >> 4, width = rd_u8(r);
-    u64 patches_len = rd_varint(r);
-    if (k > DECIMAL_EXP_MAX || mode > DECIMAL_DELTA2 || width > 64 || patches_len > n ||
-        (mode == DECIMAL_DELTA && n < 2) || (mode == DECIMAL_DELTA2 && n < 3))
-        return false;
-    u64 first = 0, delta = 0;
-    if (mode != DECIMAL_DIRECT)
-        first = (u64)rd_zigzag(r);
-    if (mode == DECIMAL_DELTA2)
-        delta = (u64)rd_zigzag(r);
-    u64 base = (u64)rd_zigzag(r);
-    Reader patches = *r;
-    for (u64 i = 0; i < patches_len; i++) {
-        rd_varint(r);
-        rd_u64(r);
+    Form f;
+    u32 mode = numbers_mode(x, n, thorough, &f), len = n - mode;
+    const i64 *of = mode == VALUES_DIRECT ? x->m : mode == VALUES_DELTA ? x->d1 : x->d2;
+    *h = (ValueHead){.mode = (u8)mode,
+                     .exp = (u8)exp,
+                     .width = (u8)f.width,
+                     .first = mode ? (u64)x->m[0] : 0,
+                     .delta = mode == VALUES_DELTA2 ? (u64)x->d1[0] : 0,
+                     .base = f.base};
+    size_t start = body->len;
+    BitWriter w = {.out = body};
+    for (u32 i = 0; i < len; i++)
+        bits_put(&w, (u64)of[i] - f.base, f.width);
+    bits_end(&w);
+    h->packed = (u32)(body->len - start);
+    if (f.width == 64)
+        return;
+    start = body->len;
+    for (u32 i = 0, at = 0; i < len; i++) {
+        i64 high = (i64)((u64)of[i] - f.base) >> f.width;
+        if (!high)
+            continue;
+        wr_varint(body, i - at);
+        wr_zigzag(body, high);
+        at = i;
     }
-    if (r->bad)
-        return false;
-    BitReader b = {.at = r->at, .end = r->end};
-    f64 scale = pow10_of[k];
-    u32 i = 0;
-    if (mode != DECIMAL_DIRECT)
-        v[i++] = (f64)(i64)first / scale;
-    if (mode == DECIMAL_DELTA2) {
-        first += delta;
-        v[i++] = (f64)(i64)first / scale;
-    }
-    for (; i < n; i++) {
-        u64 x = base + bits_get(&b, width);
-        if (mode == DECIMAL_DELTA2)
-            x = delta += x;
-        first = mode == DECIMAL_DIRECT ? x : first + x;
-        v[i] = k ? (f64)(i64)first / scale : (f64)(i64)first;
-    }
-    if (b.bad)
-        return false;
-    u64 at = 0;
-    for (u64 p = 0; p < patches_len; p++) {
-        at += rd_varint(&patches);
-        if (at >= n)
-            return false;
-        v[at] = f64_from_bits(rd_u64(&patches));
-    }
-    return true;
+    h->high_bytes = (u32)(body->len - start);
 }
+
+static void patches_encode(Buf *body, const f64 *v, const u32 *patches, u32 len, ValueHead *h)
+{
+    size_t start = body->len;
+    for (u32 i = 0, at = 0; i < len; at = patches[i++]) {
+        wr_varint(body, patches[i] - at);
+        wr_u64(body, f64_bits(v[patches[i]]));
+    }
+    h->patches = len;
+    h->patch_bytes = (u32)(body->len - start);
+}
+
+/* ---- xor ---- */
 
 /* Each value is XORed with the one before: 0 = same; 10 = the meaningful bits lie in the last window; 11 = 6 bits of trailing
  * zeroes, 6 bits of length - 1, then the bits. */
 static void xor_encode(Buf *out, const f64 *v, u32 n)
 {
-    wr_u8(out, VALUES_XOR);
     u64 last = f64_bits(v[0]);
     wr_u64(out, last);
     BitWriter w = {.out = out};
@@ -362,13 +316,13 @@ static void xor_encode(Buf *out, const f64 *v, u32 n)
     bits_end(&w);
 }
 
-static bool xor_decode(Reader *r, f64 *v, u32 n)
+static bool xor_decode(const u8 *at, size_t bytes, f64 *v, u32 n)
 {
-    u64 last = rd_u64(r);
-    if (r->bad)
+    if (bytes < 8)
         return false;
+    u64 last = load_u64(at);
     v[0] = f64_from_bits(last);
-    BitReader b = {.at = r->at, .end = r->end};
+    BitReader b = {.at = at + 8, .end = at + bytes};
     u32 shift = 0, len = 0;
     for (u32 i = 1; i < n; i++) {
         if (bits_get(&b, 1)) {
@@ -387,219 +341,200 @@ static bool xor_decode(Reader *r, f64 *v, u32 n)
     return true;
 }
 
-#define VALUES_STACK 1024
+/* ---- a run ---- */
 
-void values_encode(Buf *out, const f64 *v, u32 n)
+/* For what decimals do not suit: whichever of the bits as integers, XOR and plain bytes is shortest. */
+static void doubles_encode(Buf *body, Numbers *x, const f64 *v, u32 n, bool thorough, ValueHead *h)
 {
-    i64 numbers_stack[3 * VALUES_STACK];
-    u32 patches_stack[VALUES_STACK / 8 + 2];
-    i64 *numbers = n <= VALUES_STACK ? numbers_stack : mem_alloc(sizeof(i64) * 3 * n);
-    u32 *patches = n <= VALUES_STACK ? patches_stack : mem_alloc(sizeof(u32) * (n / 8 + 2));
-    u32 patches_len, k, same = 1;
-    size_t start = out->len;
-    while (same < n && f64_bits(v[same]) == f64_bits(v[0]))
-        same++;
-    if (decimal_plan(v, n, numbers, patches, &patches_len, &k) && !(same == n && patches_len)) {
-        decimal_encode(out, v, n, numbers, patches, patches_len, k);
-    } else if (same == n) {
-        wr_u8(out, VALUES_CONST);
-        wr_u64(out, f64_bits(v[0]));
-    } else {
-        xor_encode(out, v, n);
-    }
-    if (!buf_over(out) && out->len - start > 1 + 8 * (size_t)n) {
-        out->len = start;
-        wr_u8(out, VALUES_RAW);
-        buf_put(out, v, 8 * (size_t)n);
-    }
-    if (n > VALUES_STACK) {
-        mem_free(numbers);
-        mem_free(patches);
-    }
-}
-
-bool values_decode(Reader *r, f64 *v, u32 n)
-{
-    u8 head = rd_u8(r);
-    if (r->bad || n == 0)
-        return false;
-    switch (head & 3) {
-    case VALUES_CONST: {
-        f64 c = f64_from_bits(rd_u64(r));
-        for (u32 i = 0; i < n; i++)
-            v[i] = c;
-        return !r->bad;
-    }
-    case VALUES_DECIMAL:
-        return decimal_decode(r, head, v, n);
-    case VALUES_XOR:
-        return xor_decode(r, v, n);
-    default: {
-        const u8 *p = rd_bytes(r, 8 * (size_t)n);
-        if (p)
-            memcpy(v, p, 8 * (size_t)n);
-        return p != NULL;
-    }
-    }
-}
-
-/* ---- histograms ---- */
-
-enum { HIST_F_INT = 1, HIST_F_PACKED = 2, HIST_HINT_SHIFT = 2 };
-#define HIST_BUCKETS_MAX (1u << 20)
-
-static bool is_count(f64 v)
-{
-    return v >= 0 && v <= DECIMAL_INT_MAX && f64_bits((f64)(u64)v) == f64_bits(v);
-}
-
-static bool are_counts(const f64 *v, u32 n)
-{
+    size_t start = body->len;
     for (u32 i = 0; i < n; i++)
-        if (!is_count(v[i]))
-            return false;
-    return true;
-}
-
-static void spans_encode(Buf *out, const HistSpan *s, u32 n)
-{
-    wr_varint(out, n);
-    for (u32 i = 0; i < n; i++) {
-        wr_zigzag(out, s[i].offset);
-        wr_varint(out, s[i].length);
-    }
-}
-
-static void buckets_encode(Buf *out, const f64 *v, u32 n, bool packed)
-{
-    wr_varint(out, n);
-    if (!packed) {
-        buf_put(out, v, 8 * (size_t)n);
+        x->m[i] = (i64)f64_bits(v[i]);
+    numbers_encode(body, x, n, UNPACK_EXP_BITS, thorough, h);
+    size_t packed = body->len - start;
+    if (packed == 0)
+        return;
+    size_t mid = body->len;
+    xor_encode(body, v, n);
+    size_t xored = body->len - mid;
+    if (buf_over(body) || packed <= xored + xored / 32) {
+        body->len = mid;
         return;
     }
-    i64 last = 0;
-    for (u32 i = 0; i < n; i++) {
-        wr_zigzag(out, (i64)v[i] - last);
-        last = (i64)v[i];
-    }
-}
-
-/* flags: bit 0 integer, bit 1 counts as varints, bits 2-3 the reset hint. */
-void hist_encode(Buf *out, const Histogram *h)
-{
-    bool packed = is_count(h->count) && is_count(h->zero_count) && are_counts(h->pos, h->pos_len) &&
-                  are_counts(h->neg, h->neg_len);
-    wr_u8(out, (u8)((h->is_int ? HIST_F_INT : 0) | (packed ? HIST_F_PACKED : 0) |
-                    (h->hint & 3) << HIST_HINT_SHIFT));
-    wr_zigzag(out, h->schema);
-    wr_u64(out, f64_bits(h->sum));
-    wr_u64(out, f64_bits(h->zero_threshold));
-    if (packed) {
-        wr_varint(out, (u64)h->zero_count);
-        wr_varint(out, (u64)h->count);
+    body->len = start;
+    bool is_raw = xored >= 8 * (size_t)n;
+    *h = (ValueHead){
+        .mode = VALUES_OTHER, .other = is_raw ? OTHER_RAW : OTHER_XOR, .packed = is_raw ? 8 * n : (u32)xored};
+    if (is_raw) {
+        buf_put(body, v, 8 * (size_t)n);
     } else {
-        wr_u64(out, f64_bits(h->zero_count));
-        wr_u64(out, f64_bits(h->count));
+        memmove(body->at + start, body->at + mid, xored);
+        body->len = start + xored;
     }
-    spans_encode(out, h->pos_spans, h->pos_spans_len);
-    buckets_encode(out, h->pos, h->pos_len, packed);
-    spans_encode(out, h->neg_spans, h->neg_spans_len);
-    buckets_encode(out, h->neg, h->neg_len, packed);
-    wr_varint(out, h->custom_len);
-    buf_put(out, h->custom, 8 * (size_t)h->custom_len);
 }
 
-static bool spans_decode(Reader *r, Arena *a, HistSpan **ret, u32 *ret_len, u64 *ret_sum)
+void values_encode(Buf *body, const f64 *v, u32 n, bool thorough, ValueHead *ret)
 {
-    u64 n = rd_varint(r), sum = 0;
-    if (n > rd_left(r) / 2)
-        return false;
-    HistSpan *s = n ? arena_array(a, HistSpan, n) : NULL;
-    if (n && !s)
-        return false;
-    for (u64 i = 0; i < n; i++) {
-        i64 offset = rd_zigzag(r);
-        u64 length = rd_varint(r);
-        if (offset < INT32_MIN || offset > INT32_MAX || length > HIST_BUCKETS_MAX)
-            return false;
-        s[i] = (HistSpan){(i32)offset, (u32)length};
-        sum += length;
-        if (sum > HIST_BUCKETS_MAX)
-            return false;
+    Numbers x;
+    u32 patches[PATCHES_MAX(VALUES_N_MAX)], patches_len = 0, k = 0;
+    check(n > 0 && n <= VALUES_N_MAX);
+    size_t start = body->len;
+    bool is_decimal = decimal_plan(v, n, x.m, patches, &patches_len, &k);
+    if (is_decimal) {
+        numbers_encode(body, &x, n, k, thorough, ret);
+        patches_encode(body, v, patches, patches_len, ret);
+        if (!patches_len || buf_over(body))
+            return;
     }
-    *ret = s;
-    *ret_len = (u32)n;
-    *ret_sum = sum;
-    return !r->bad;
+    /* Patched decimals may still be the longer form. */
+    size_t mid = body->len;
+    ValueHead other;
+    doubles_encode(body, &x, v, n, thorough, &other);
+    if (buf_over(body) || (is_decimal && mid - start <= body->len - mid)) {
+        body->len = MIN(mid, body->len);
+        return;
+    }
+    if (mid > start) {
+        memmove(body->at + start, body->at + mid, body->len - mid);
+        body->len -= mid - start;
+    }
+    *ret = other;
 }
 
-static bool doubles_decode(Reader *r, Arena *a, u64 n, f64 **ret)
+u8 values_head_flags(const ValueHead *h)
 {
-    *ret = NULL;
-    if (n > rd_left(r) / 8)
+    if (h->mode == VALUES_OTHER)
+        return VALUES_OTHER;
+    return (u8)(h->mode | (h->patches ? HEAD_PATCHES : 0) | (h->width || h->high_bytes ? HEAD_WIDTH : 0) |
+                (h->exp ? HEAD_EXP : 0));
+}
+
+#define WIDTH_HIGHS 0x80u /* in the width's byte: the bytes of high parts follow */
+
+void values_head_encode(Buf *out, const ValueHead *h)
+{
+    if (h->mode == VALUES_OTHER) {
+        wr_u8(out, h->other);
+        wr_varint(out, h->packed);
+        return;
+    }
+    if (h->exp)
+        wr_u8(out, h->exp);
+    if (h->width || h->high_bytes)
+        wr_u8(out, (u8)(h->width | (h->high_bytes ? WIDTH_HIGHS : 0)));
+    if (h->high_bytes)
+        wr_varint(out, h->high_bytes);
+    if (h->patches) {
+        wr_varint(out, h->patches);
+        wr_varint(out, h->patch_bytes);
+    }
+    if (h->mode != VALUES_DIRECT)
+        wr_zigzag(out, (i64)h->first);
+    if (h->mode == VALUES_DELTA2)
+        wr_zigzag(out, (i64)h->delta);
+    wr_zigzag(out, (i64)h->base);
+}
+
+#define BODY_MAX (1u << 30)
+
+bool values_head_decode(Reader *r, u8 flags, u32 n, ValueHead *h)
+{
+    *h = (ValueHead){.mode = flags & HEAD_MODE};
+    if (h->mode == VALUES_OTHER) {
+        h->other = rd_u8(r);
+        u64 bytes = rd_varint(r);
+        h->packed = (u32)bytes;
+        return !r->bad && h->other < OTHER_KINDS && bytes <= BODY_MAX &&
+               !(flags & (HEAD_PATCHES | HEAD_WIDTH | HEAD_EXP));
+    }
+    if (flags & HEAD_EXP)
+        h->exp = rd_u8(r);
+    u64 high = 0, patches = 0, patch_bytes = 0;
+    if (flags & HEAD_WIDTH) {
+        u8 width = rd_u8(r);
+        h->width = width & ~WIDTH_HIGHS;
+        if (width & WIDTH_HIGHS)
+            high = rd_varint(r);
+    }
+    if (flags & HEAD_PATCHES) {
+        patches = rd_varint(r);
+        patch_bytes = rd_varint(r);
+    }
+    if (h->mode != VALUES_DIRECT)
+        h->first = (u64)rd_zigzag(r);
+    if (h->mode == VALUES_DELTA2)
+        h->delta = (u64)rd_zigzag(r);
+    h->base = (u64)rd_zigzag(r);
+    if (r->bad || n < 1u + h->mode || h->exp > UNPACK_EXP_BITS || h->width > 64 || high > BODY_MAX ||
+        patches > n || patch_bytes > BODY_MAX || (high && h->width == 64))
         return false;
-    if (!n)
-        return true;
-    *ret = arena_array(a, f64, n);
-    const u8 *p = rd_bytes(r, 8 * (size_t)n);
-    if (!*ret || !p)
-        return false;
-    memcpy(*ret, p, 8 * (size_t)n);
+    h->packed = ((n - h->mode) * h->width + 7) / 8;
+    h->high_bytes = (u32)high;
+    h->patches = (u32)patches;
+    h->patch_bytes = (u32)patch_bytes;
     return true;
 }
 
-static bool buckets_decode(Reader *r, Arena *a, bool packed, u64 expect, f64 **ret, u32 *ret_len)
+static bool highs_add(const ValueHead *h, const u8 *body, u64 *x, u32 n)
 {
-    u64 n = rd_varint(r);
-    if (r->bad || n != expect)
-        return false;
-    *ret_len = (u32)n;
-    if (!packed)
-        return doubles_decode(r, a, n, ret);
-    *ret = NULL;
-    if (n > rd_left(r))
-        return false;
-    if (!n)
-        return true;
-    f64 *v = arena_array(a, f64, n);
-    if (!v)
-        return false;
-    u64 last = 0;
-    for (u64 i = 0; i < n; i++) {
-        last += (u64)rd_zigzag(r);
-        v[i] = (f64)(i64)last;
+    Reader r = reader_of(body + h->packed, h->high_bytes);
+    u64 at = 0;
+    while (rd_left(&r)) {
+        at += rd_varint(&r);
+        u64 high = (u64)rd_zigzag(&r);
+        if (r.bad || at >= n)
+            return false;
+        x[at] += high << h->width;
     }
-    *ret = v;
-    return !r->bad;
+    return true;
 }
 
-Histogram *hist_decode(Str blob, Arena *arena)
+static bool patches_apply(const ValueHead *h, const u8 *body, f64 *v, u32 n)
 {
-    Reader r = reader_of(blob.at, blob.len);
-    u8 flags = rd_u8(&r);
-    if (flags >> 4)
-        return NULL;
-    bool packed = flags & HIST_F_PACKED;
-    Histogram *h = arena_new(arena, Histogram);
-    h->is_int = flags & HIST_F_INT;
-    h->hint = flags >> HIST_HINT_SHIFT & 3;
-    i64 schema = rd_zigzag(&r);
-    if (schema < -100 || schema > 100)
-        return NULL;
-    h->schema = (i32)schema;
-    h->sum = f64_from_bits(rd_u64(&r));
-    h->zero_threshold = f64_from_bits(rd_u64(&r));
-    h->zero_count = packed ? (f64)rd_varint(&r) : f64_from_bits(rd_u64(&r));
-    h->count = packed ? (f64)rd_varint(&r) : f64_from_bits(rd_u64(&r));
-    u64 sum;
-    if (!spans_decode(&r, arena, &h->pos_spans, &h->pos_spans_len, &sum) ||
-        !buckets_decode(&r, arena, packed, sum, &h->pos, &h->pos_len) ||
-        !spans_decode(&r, arena, &h->neg_spans, &h->neg_spans_len, &sum) ||
-        !buckets_decode(&r, arena, packed, sum, &h->neg, &h->neg_len))
-        return NULL;
-    u64 custom = rd_varint(&r);
-    if (r.bad || custom > HIST_BUCKETS_MAX || !doubles_decode(&r, arena, custom, &h->custom))
-        return NULL;
-    h->custom_len = (u32)custom;
-    return r.bad || rd_left(&r) ? NULL : h;
+    Reader r = reader_of(body + h->packed + h->high_bytes, h->patch_bytes);
+    u64 at = 0;
+    for (u32 i = 0; i < h->patches; i++) {
+        at += rd_varint(&r);
+        u64 bits = rd_u64(&r);
+        if (r.bad || at >= n)
+            return false;
+        v[at] = f64_from_bits(bits);
+    }
+    return true;
+}
+
+static bool numbers_decode(const ValueHead *h, const u8 *body, size_t avail, f64 *v, u32 n)
+{
+    const Unpack *u = unpack_best();
+    u64 *x = (u64 *)v, base = 0;
+    u32 lead = h->mode;
+    u->bits(body, avail, h->width, n - lead, x + lead);
+    if (h->high_bytes && !highs_add(h, body, x + lead, n - lead))
+        return false;
+    if (lead == VALUES_DIRECT) {
+        base = h->base;
+    } else if (lead == VALUES_DELTA) {
+        x[0] = h->first;
+        u->sums(x + 1, n - 1, h->first, h->base);
+    } else {
+        x[0] = h->first;
+        x[1] = h->first + h->delta;
+        u->sums(x + 2, n - 2, h->delta, h->base);
+        u->sums(x + 2, n - 2, x[1], 0);
+    }
+    u->doubles(x, n, base, h->exp);
+    return !h->patches || patches_apply(h, body, v, n);
+}
+
+bool values_decode(const ValueHead *h, const u8 *body, size_t avail, f64 *v, u32 n)
+{
+    if (values_body_len(h) > avail || n == 0)
+        return false;
+    if (h->mode != VALUES_OTHER)
+        return numbers_decode(h, body, avail, v, n);
+    if (h->other == OTHER_XOR)
+        return xor_decode(body, h->packed, v, n);
+    if (h->other != OTHER_RAW || h->packed != 8 * (size_t)n)
+        return false;
+    memcpy(v, body, 8 * (size_t)n);
+    return true;
 }

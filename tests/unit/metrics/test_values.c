@@ -11,30 +11,46 @@ static u64 rnd(void)
     return rnd_state;
 }
 
-static void same_values(const f64 *v, u32 n)
+/* Encodes, decodes, and says how long head and body came out. */
+static size_t same_values(const f64 *v, u32 n, bool thorough)
 {
-    Buf b;
-    buf_init(&b, 1 << 24);
-    values_encode(&b, v, n);
-    assert_false(buf_over(&b));
-    assert_true(b.len <= 1 + 8 * (size_t)n || n < 3);
+    Buf head, body;
+    ValueHead h, read;
+    buf_init(&head, 1 << 10);
+    buf_init(&body, 1 << 20);
+    values_encode(&body, v, n, thorough, &h);
+    values_head_encode(&head, &h);
+    assert_false(buf_over(&body) || buf_over(&head));
+    assert_int_equal(values_body_len(&h), body.len);
+    Reader r = reader_of(head.at, head.len);
+    assert_true(values_head_decode(&r, values_head_flags(&h), n, &read));
+    assert_int_equal(rd_left(&r), 0);
+    assert_memory_equal(&h, &read, sizeof h);
     f64 *got = mem_alloc(n * sizeof(f64));
-    Reader r = reader_of(b.at, b.len);
-    assert_true(values_decode(&r, got, n));
-    if (memcmp(got, v, n * sizeof(f64)) != 0)
-        for (u32 i = 0; i < n; i++)
-            if (f64_bits(got[i]) != f64_bits(v[i]))
-                fail_msg("value %u of %u: got %a, want %a", i, n, got[i], v[i]);
-    /* Every prefix is refused or decodes to something: never a read past its end. */
-    for (size_t cut = 0; cut < b.len && cut < 40; cut++) {
-        char *copy = mem_alloc(cut + 1);
-        memcpy(copy, b.at, cut);
-        r = reader_of(copy, cut);
-        values_decode(&r, got, n);
+    const u8 *at = body.at ? (const u8 *)body.at : (const u8 *)"";
+    assert_true(values_decode(&h, at, body.len, got, n));
+    for (u32 i = 0; i < n; i++)
+        if (f64_bits(got[i]) != f64_bits(v[i]))
+            fail_msg("value %u of %u: got %a, want %a", i, n, got[i], v[i]);
+    /* Cut short or bent, it is refused or decodes to something: never a read past its end. */
+    for (size_t cut = 0; cut < body.len && cut < 40; cut++) {
+        u8 *copy = mem_alloc(cut + 1);
+        memcpy(copy, body.at, cut);
+        values_decode(&h, copy, cut, got, n);
         mem_free(copy);
     }
+    for (u32 k = 0; k < 8 && body.len; k++) {
+        u8 *copy = mem_alloc(body.len);
+        memcpy(copy, body.at, body.len);
+        copy[rnd() % body.len] ^= (u8)(1 + rnd() % 255);
+        values_decode(&h, copy, body.len, got, n);
+        mem_free(copy);
+    }
+    size_t bytes = 1 + head.len + body.len;
     mem_free(got);
-    buf_done(&b);
+    buf_done(&head);
+    buf_done(&body);
+    return bytes;
 }
 
 static f64 hostile(void)
@@ -71,9 +87,9 @@ static f64 hostile(void)
 
 static void test_values_hostile(void **state)
 {
-    static f64 v[3000];
+    static f64 v[1024];
     for (u32 round = 0; round < 3000; round++) {
-        u32 n = 1 + rnd() % (round % 50 == 0 ? 3000 : 40), kind = rnd() % 8;
+        u32 n = 1 + rnd() % (round % 10 == 0 ? 1024 : 40), kind = rnd() % 9;
         f64 x = (f64)(rnd() % 100000);
         f64 scale = pow(10, (f64)(rnd() % 8));
         u32 rare = 2 + rnd() % 30;
@@ -100,6 +116,9 @@ static void test_values_hostile(void **state)
             case 6:
                 v[i] = (f64)(i64)rnd();
                 break;
+            case 7: /* mostly still, now and then far away */
+                v[i] = rnd() % 20 ? x : (f64)(i64)(rnd() % 2000000) - 1e6;
+                break;
             default:
                 v[i] = x / scale;
                 break;
@@ -107,66 +126,172 @@ static void test_values_hostile(void **state)
             if (kind != 0 && round % 3 == 0 && rnd() % rare == 0)
                 v[i] = hostile();
         }
-        same_values(v, n);
+        size_t plain = same_values(v, n, false), thorough = same_values(v, n, true);
+        assert_true(plain <= 40 + 8 * (size_t)n && thorough <= plain + plain / 16 + 8);
     }
 }
 
 static void test_values_small(void **state)
 {
-    f64 counter[120];
-    for (u32 i = 0; i < 120; i++)
-        counter[i] = 1000 + i * 15;
+    static f64 v[1024];
+    for (u32 i = 0; i < 1024; i++)
+        v[i] = 1000 + i * 15;
+    assert_true(same_values(v, 1024, false) < 16); /* a steady counter is a few bytes in all */
+    for (u32 i = 0; i < 1024; i++)
+        v[i] = round((f64)(i64)(i % 7)) / 10;
+    assert_true(same_values(v, 120, false) < 60); /* one decimal: 3 bits each */
+    /* A counter of small steps that leaps three times: the leaps are kept beside. */
+    f64 x = 5e9;
+    for (u32 i = 0; i < 1024; i++)
+        v[i] = x += i % 300 == 250 ? 1e8 : (f64)(rnd() % 16);
+    assert_true(same_values(v, 1024, true) < 1024 / 2 + 64);
+    assert_true(same_values(v, 1024, false) > 1024 * 3);
+    /* The time of day as a double: second differences of the bits. */
+    for (u32 i = 0; i < 1024; i++)
+        v[i] = 1.7e9 + 15.0 * i + (f64)(rnd() % 1000) * 1e-6;
+    assert_true(same_values(v, 1024, true) < 1024 * 2);
+}
+
+/* Both ways of doing the arithmetic give the same bits, whatever the width, the length and where the bytes end. */
+static void test_unpack(void **state)
+{
+    const Unpack *fast = unpack_avx2(), *slow = &unpack_scalar;
+    static u64 want[1100], a[1100], b[1100];
+    for (u32 round = 0; round < 6500; round++) {
+        u32 width = round % 65, n = 1 + rnd() % (round % 7 == 0 ? 1024 : 70);
+        Buf packed;
+        buf_init(&packed, 1 << 16);
+        BitWriter w = {.out = &packed};
+        for (u32 i = 0; i < n; i++) {
+            want[i] = width ? rnd() >> (64 - width) : 0;
+            bits_put(&w, want[i], width);
+        }
+        bits_end(&w);
+        assert_int_equal(packed.len, ((size_t)n * width + 7) / 8);
+        size_t extra = rnd() % 40;
+        u8 *at =
+            mem_alloc(packed.len + extra + 1); /* exactly as much as is said to be there, for the sanitizer */
+        memset(at, 0xa5, packed.len + extra);
+        if (packed.len)
+            memcpy(at, packed.at, packed.len);
+        slow->bits(at, packed.len + extra, width, n, a);
+        assert_memory_equal(a, want, n * sizeof(u64));
+        u64 first = rnd(), base = rnd() >> rnd() % 64;
+        u32 exp = rnd() % 16;
+        if (fast) {
+            fast->bits(at, packed.len + extra, width, n, b);
+            assert_memory_equal(b, want, n * sizeof(u64));
+            slow->sums(a, n, first, base);
+            fast->sums(b, n, first, base);
+            assert_memory_equal(a, b, n * sizeof(u64));
+            slow->doubles(a, n, base, exp);
+            fast->doubles(b, n, base, exp);
+            assert_memory_equal(a, b, n * sizeof(u64));
+        }
+        mem_free(at);
+        buf_done(&packed);
+    }
+}
+
+/* What a block says about itself is what its values come to. */
+static void test_aggregates(void **state)
+{
+    static f64 v[1024];
+    u32 known = 0;
+    for (u32 round = 0; round < 4000; round++) {
+        u32 n = 1 + rnd() % (round % 10 == 0 ? 1024 : 90), kind = rnd() % 7;
+        f64 x = (f64)(i64)(rnd() % 100000) - (kind == 5 ? 5e4 : 0), scale = pow(10, (f64)(rnd() % 5));
+        for (u32 i = 0; i < n; i++)
+            v[i] = kind == 0   ? (x += (f64)(rnd() % 100))
+                   : kind == 1 ? (f64)(i64)(rnd() % 2000 - 1000) / scale
+                   : kind == 2 ? x
+                   : kind == 3 ? (f64)rnd() / 3e15
+                   : kind == 4 ? (x = rnd() % 40 ? x + 3 : 0)
+                   : kind == 5 ? x * 1e12
+                               : x / scale;
+        if (round % 9 == 0)
+            v[rnd() % n] = hostile();
+        Buf body, bytes;
+        ValueHead h;
+        PageAggr want, got;
+        buf_init(&body, 1 << 20);
+        buf_init(&bytes, 255);
+        values_encode(&body, v, n, true, &h);
+        bool is_known = aggr_compute(v, n, &want), is_short = aggr_of_head(&h, n, &got);
+        assert_true(is_known || !is_short);
+        if (is_known && !is_short) {
+            aggr_encode(&bytes, &h, &want);
+            assert_false(buf_over(&bytes));
+            assert_true(aggr_decode(buf_view(&bytes), &h, n, &got));
+            for (size_t cut = 0; cut < bytes.len; cut++) {
+                PageAggr ignored;
+                assert_false(aggr_decode(str_of(bytes.at, cut), &h, n, &ignored));
+            }
+        }
+        if (is_known) {
+            known++;
+            assert_int_equal(got.count, n);
+            assert_int_equal(got.resets, want.resets);
+            f64 a[] = {got.first, got.last, got.min, got.max, got.sum, got.sum_c, got.reset_sum};
+            f64 b[] = {want.first, want.last, want.min, want.max, want.sum, want.sum_c, want.reset_sum};
+            if (memcmp(a, b, sizeof a) != 0)
+                for (u32 i = 0; i < COUNT_OF(a); i++)
+                    if (f64_bits(a[i]) != f64_bits(b[i]))
+                        fail_msg("round %u, kind %u, field %u: got %a, want %a", round, kind, i, a[i], b[i]);
+        }
+        buf_done(&body);
+        buf_done(&bytes);
+    }
+    assert_true(known > 3000);
+}
+
+static size_t same_times(const i64 *t, u32 n)
+{
+    static i64 got[2000];
     Buf b;
-    buf_init(&b, 4096);
-    values_encode(&b, counter, 120);
-    assert_true(b.len < 16); /* a steady counter is a few bytes in all */
-    buf_clear(&b);
-    for (u32 i = 0; i < 120; i++)
-        counter[i] = 0.1 * (f64)(i64)(i % 7);
-    for (u32 i = 0; i < 120; i++)
-        counter[i] = round(counter[i] * 10) / 10;
-    values_encode(&b, counter, 120);
-    assert_true(b.len < 60); /* one decimal: 3 bits each */
+    buf_init(&b, 1 << 20);
+    times_encode(&b, t, n);
+    u8 *copy = mem_alloc(b.len);
+    memcpy(copy, b.at, b.len);
+    assert_true(times_decode(str_of((char *)copy, b.len), t[0], t[n - 1], got, n));
+    assert_memory_equal(got, t, n * sizeof(i64));
+    if (n > 2)
+        assert_false(times_decode(str_of((char *)copy, b.len), t[0], t[n - 1] - 1, got, n));
+    size_t bytes = b.len;
+    mem_free(copy);
     buf_done(&b);
+    return bytes;
 }
 
 static void test_times(void **state)
 {
-    static i64 t[2000], got[2000];
+    static i64 t[2000];
+    u64 step;
     for (u32 round = 0; round < 3000; round++) {
-        u32 n = 1 + rnd() % (round % 20 == 0 ? 2000 : 30), kind = rnd() % 4;
+        u32 n = 2 + rnd() % (round % 20 == 0 ? 1900 : 30), kind = rnd() % 5;
         i64 at = kind == 3 ? INT64_MIN : (i64)(rnd() % 2000000000000ULL) - 100;
         for (u32 i = 0; i < n; i++) {
             t[i] = at;
-            u64 step = kind == 0   ? 15000
-                       : kind == 1 ? 14990 + rnd() % 20
-                       : kind == 2 ? 1 + rnd() % 100000000
-                                   : 1 + rnd() / n / 2;
-            at = (i64)((u64)at + step);
+            u64 gap = kind == 0   ? 15000
+                      : kind == 1 ? 14990 + rnd() % 20
+                      : kind == 2 ? 1 + rnd() % 100000000
+                      : kind == 3 ? 1 + rnd() / n / 2
+                                  : (rnd() % 50 ? 15000 : 30000);
+            at = (i64)((u64)at + gap);
         }
-        Buf b;
-        buf_init(&b, 1 << 20);
-        times_encode(&b, t, n);
-        Reader r = reader_of(b.at, b.len);
-        u32 len;
-        assert_true(times_count(&r, 2000, &len));
-        assert_int_equal(len, n);
-        assert_true(times_decode(&r, got, n));
-        assert_memory_equal(got, t, n * sizeof(i64));
-        assert_int_equal(rd_left(&r), 0);
+        size_t bytes = same_times(t, n);
+        bool is_regular = times_are_regular(t, n, &step);
+        assert_true(!is_regular || step == (u64)t[1] - (u64)t[0]);
         if (kind == 0)
-            assert_true(b.len < 24);
-        buf_done(&b);
+            assert_true(is_regular && step == 15000 && bytes < 16);
+        if (kind == 1 && n > 500) /* jitter of 20 ms that adds up: a random walk */
+            assert_true(bytes < (size_t)n * 2);
     }
     i64 ends[3] = {INT64_MIN, 0, INT64_MAX};
-    Buf b;
-    buf_init(&b, 100);
-    times_encode(&b, ends, 3);
-    Reader r = reader_of(b.at, b.len);
-    u32 len;
-    assert_true(times_count(&r, 3, &len) && times_decode(&r, got, 3));
-    assert_memory_equal(got, ends, sizeof ends);
-    buf_done(&b);
+    same_times(ends, 3);
+    for (u32 i = 0; i < 1024; i++) /* jitter around a grid */
+        t[i] = 1700000000000 + (i64)i * 15000 + (i64)(rnd() % 5);
+    assert_true(same_times(t, 1024) < 1024 * 4 / 8 + 32);
 }
 
 static void test_garbage(void **state)
@@ -181,11 +306,15 @@ static void test_garbage(void **state)
         for (u32 i = 0; i < n; i++)
             bytes[i] = (u8)(rnd() % 5 == 0 ? 0xff : rnd());
         Reader r = reader_of(bytes, n);
-        values_decode(&r, v, 1 + rnd() % 1024);
-        r = reader_of(bytes, n);
-        u32 len;
-        if (times_count(&r, 1024, &len))
-            times_decode(&r, t, len);
+        ValueHead h;
+        PageAggr aggr;
+        u32 len = 2 + rnd() % 1023;
+        if (values_head_decode(&r, (u8)(rnd() & 31), len, &h)) {
+            aggr_decode(str_of((const char *)r.at, rd_left(&r)), &h, len, &aggr);
+            if (h.mode != VALUES_OTHER || h.other != OTHER_HISTS)
+                values_decode(&h, r.at, rd_left(&r), v, len);
+        }
+        times_decode(str_of((char *)bytes, n), (i64)rnd(), (i64)rnd(), t, len);
         arena_reset(&a);
         hist_decode((Str){(char *)bytes, n}, &a);
         mem_free(bytes);
@@ -246,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest all[] = {
         cmocka_unit_test(test_values_hostile), cmocka_unit_test(test_values_small),
+        cmocka_unit_test(test_unpack),         cmocka_unit_test(test_aggregates),
         cmocka_unit_test(test_times),          cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_histograms),
     };
