@@ -42,7 +42,7 @@ bool aggr_compute(const f64 *v, u32 n, PageAggr *ret)
 
 bool aggr_of_head(const ValueHead *h, u32 n, PageAggr *ret)
 {
-    if (h->mode != VALUES_DIRECT || h->exp || values_body_len(h))
+    if (h->mode != VALUES_DIRECT || h->scale || values_body_len(h))
         return false;
     f64 v = (f64)(i64)h->base, sum = v * n;
     if (!(fabs(sum) <= EXACT_MAX))
@@ -68,7 +68,7 @@ static void wr_f64(Buf *out, f64 v)
 
 static bool has_decimals(const ValueHead *h)
 {
-    return h->mode != VALUES_OTHER && h->exp <= UNPACK_EXP_MAX && !h->patches;
+    return h->mode != VALUES_OTHER && h->scale != SCALE_BITS && !h->patches;
 }
 
 /* first is not written where the head knows it. */
@@ -78,9 +78,9 @@ static bool head_first(const ValueHead *h, u64 *ret)
     return h->mode == VALUES_DELTA || h->mode == VALUES_DELTA2;
 }
 
-static i64 decimal_number(f64 v, u32 exp)
+static i64 decimal_number(f64 v, u32 scale)
 {
-    return (i64)nearbyint(v * unpack_pow10[exp]);
+    return (i64)nearbyint(v * unpack_pow10[unpack_digits(scale)]);
 }
 
 void aggr_encode(Buf *out, const ValueHead *h, const PageAggr *a)
@@ -88,19 +88,19 @@ void aggr_encode(Buf *out, const ValueHead *h, const PageAggr *a)
     bool is_decimal = has_decimals(h), rises = !a->resets && f64_bits(a->min) == f64_bits(a->first) &&
                                                f64_bits(a->max) == f64_bits(a->last);
     f64 largest = MAX(fabs(a->min), fabs(a->max));
-    bool is_exact = is_decimal && h->exp == 0 && largest * a->count <= EXACT_MAX;
+    bool is_exact = is_decimal && h->scale == 0 && largest * a->count <= EXACT_MAX;
     bool has_c = !is_exact && f64_bits(a->sum_c) != 0;
     wr_u8(out, (u8)((is_decimal ? AGGR_DECIMAL : 0) | (rises ? AGGR_RISING : 0) |
                     (is_exact ? AGGR_EXACT : 0) | (has_c ? AGGR_COMPENSATED : 0)));
     if (is_decimal) {
         u64 first;
-        i64 f = decimal_number(a->first, h->exp);
+        i64 f = decimal_number(a->first, h->scale);
         if (!head_first(h, &first))
             wr_zigzag(out, f);
-        wr_zigzag(out, decimal_number(a->last, h->exp) - f);
+        wr_zigzag(out, decimal_number(a->last, h->scale) - f);
         if (!rises) {
-            wr_varint(out, (u64)(f - decimal_number(a->min, h->exp)));
-            wr_varint(out, (u64)(decimal_number(a->max, h->exp) - f));
+            wr_varint(out, (u64)(f - decimal_number(a->min, h->scale)));
+            wr_varint(out, (u64)(decimal_number(a->max, h->scale) - f));
         }
     } else {
         wr_f64(out, a->first);
@@ -130,22 +130,17 @@ static f64 rd_f64(Reader *r)
     return f64_from_bits(rd_u64(r));
 }
 
-static f64 decimal_value(u64 m, u32 exp)
-{
-    return (f64)(i64)m / unpack_pow10[exp];
-}
-
 static void ends_decode(Reader *r, const ValueHead *h, bool rises, PageAggr *a)
 {
     u64 first;
     if (!head_first(h, &first))
         first = (u64)rd_zigzag(r);
-    a->first = decimal_value(first, h->exp);
-    a->last = decimal_value(first + (u64)rd_zigzag(r), h->exp);
+    a->first = unpack_value((i64)first, h->scale);
+    a->last = unpack_value((i64)(first + (u64)rd_zigzag(r)), h->scale);
     if (rises)
         return;
-    a->min = decimal_value(first - rd_varint(r), h->exp);
-    a->max = decimal_value(first + rd_varint(r), h->exp);
+    a->min = unpack_value((i64)(first - rd_varint(r)), h->scale);
+    a->max = unpack_value((i64)(first + rd_varint(r)), h->scale);
 }
 
 bool aggr_decode(Str bytes, const ValueHead *h, u32 n, PageAggr *a)

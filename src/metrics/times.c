@@ -73,7 +73,8 @@ static bool tokens_decode(Reader *r, i64 *t, u32 n)
 
 static u64 line_step(i64 first, i64 last, u32 n)
 {
-    return ((u64)last - (u64)first) / (n - 1);
+    u64 span = (u64)last - (u64)first, step = span / (n - 1);
+    return step + (span % (n - 1) > (n - 1) / 2);
 }
 
 /* u8 width, zigzag smallest distance, n packed distances minus it. */

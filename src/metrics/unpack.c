@@ -1,8 +1,8 @@
 #include "metrics/unpack.h"
 #include <stdatomic.h>
 
-const f64 unpack_pow10[UNPACK_EXP_MAX + 1] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
-                                              1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
+const f64 unpack_pow10[SCALE_TEN_MAX + 1] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6, 1e7,
+                                             1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
 
 static inline u64 mask_of(u32 width)
 {
@@ -49,18 +49,15 @@ static void scalar_sums(u64 *x, u32 n, u64 first, u64 base)
         x[i] = first += base + x[i];
 }
 
-static void scalar_doubles(u64 *x, u32 n, u64 base, u32 exp)
+static void scalar_doubles(u64 *x, u32 n, u64 base, u32 scale)
 {
-    if (exp == UNPACK_EXP_BITS) {
+    if (scale == SCALE_BITS) {
         for (u32 i = 0; i < n; i++)
             x[i] += base;
         return;
     }
-    f64 scale = unpack_pow10[exp];
     for (u32 i = 0; i < n; i++) {
-        f64 v = (f64)(i64)(x[i] + base);
-        if (exp)
-            v /= scale;
+        f64 v = unpack_value((i64)(x[i] + base), scale);
         memcpy(&x[i], &v, 8);
     }
 }
@@ -185,27 +182,29 @@ AVX2 static inline __m256d to_double(__m256i v)
     return _mm256_add_pd(_mm256_sub_pd(_mm256_castsi256_pd(hi), all), _mm256_castsi256_pd(lo));
 }
 
-AVX2 static void avx2_doubles(u64 *x, u32 n, u64 base, u32 exp)
+#define FOUR(x, i, add) to_double(_mm256_add_epi64(_mm256_loadu_si256((const __m256i *)((x) + (i))), add))
+
+AVX2 static void avx2_doubles(u64 *x, u32 n, u64 base, u32 scale)
 {
     __m256i add = _mm256_set1_epi64x((long long)base);
     u32 i = 0;
-    if (exp == UNPACK_EXP_BITS) {
-        scalar_doubles(x, n, base, exp);
-        return;
+    if (scale == 0) {
+        for (; i + 4 <= n; i += 4)
+            _mm256_storeu_pd((f64 *)(x + i), FOUR(x, i, add));
+    } else if (scale <= SCALE_TEN_MAX) {
+        __m256d by = _mm256_set1_pd(unpack_pow10[scale]);
+        for (; i + 4 <= n; i += 4)
+            _mm256_storeu_pd((f64 *)(x + i), _mm256_div_pd(FOUR(x, i, add), by));
+    } else if (scale == SCALE_MILLI_TWICE) {
+        __m256d by = _mm256_set1_pd(1e3);
+        for (; i + 4 <= n; i += 4)
+            _mm256_storeu_pd((f64 *)(x + i), _mm256_div_pd(_mm256_div_pd(FOUR(x, i, add), by), by));
+    } else if (scale != SCALE_BITS) {
+        __m256d by = _mm256_set1_pd(scale == SCALE_MILLI ? 1e-3 : scale == SCALE_MICRO ? 1e-6 : 1e-9);
+        for (; i + 4 <= n; i += 4)
+            _mm256_storeu_pd((f64 *)(x + i), _mm256_mul_pd(FOUR(x, i, add), by));
     }
-    if (exp == 0) {
-        for (; i + 4 <= n; i += 4) {
-            __m256i v = _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)(x + i)), add);
-            _mm256_storeu_pd((f64 *)(x + i), to_double(v));
-        }
-    } else {
-        __m256d scale = _mm256_set1_pd(unpack_pow10[exp]);
-        for (; i + 4 <= n; i += 4) {
-            __m256i v = _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)(x + i)), add);
-            _mm256_storeu_pd((f64 *)(x + i), _mm256_div_pd(to_double(v), scale));
-        }
-    }
-    scalar_doubles(x + i, n - i, base, exp);
+    scalar_doubles(x + i, n - i, base, scale);
 }
 
 const Unpack *unpack_avx2(void)

@@ -69,23 +69,23 @@ static inline u64 bits_get(BitReader *r, u32 n)
 
 #define DECIMAL_INT_MAX 9007199254740992.0 /* 2^53 */
 
-/* m such that m / 10^k is v again, bit for bit. */
-static inline bool decimal_of(f64 v, u32 k, i64 *ret)
+/* m that stands for v bit for bit. */
+static inline bool decimal_of(f64 v, u32 scale, i64 *ret)
 {
-    f64 scaled = v * unpack_pow10[k];
+    f64 scaled = v * unpack_pow10[unpack_digits(scale)];
     if (!(fabs(scaled) <= DECIMAL_INT_MAX))
         return false;
-    i64 m = k == 0 ? (i64)scaled : (i64)nearbyint(scaled);
-    if (f64_bits((f64)m / unpack_pow10[k]) != f64_bits(v))
+    i64 m = scale == 0 ? (i64)scaled : (i64)nearbyint(scaled);
+    if (f64_bits(unpack_value(m, scale)) != f64_bits(v))
         return false;
     *ret = m;
     return true;
 }
 
-static bool decimal_exp_of(f64 v, u32 from, u32 *ret)
+static bool decimal_ten_of(f64 v, u32 from, u32 *ret)
 {
     i64 m;
-    for (u32 k = from; k <= UNPACK_EXP_MAX; k++)
+    for (u32 k = from; k <= SCALE_TEN_MAX; k++)
         if (decimal_of(v, k, &m)) {
             *ret = k;
             return true;
@@ -95,26 +95,32 @@ static bool decimal_exp_of(f64 v, u32 from, u32 *ret)
 
 #define PATCHES_MAX(n) ((n) / 8 + 1)
 
-/* Finds the smallest exponent that serves all but a few values; those become patches and take their neighbour's number.
- * False when decimals are not what these values are. */
-static bool decimal_plan(const f64 *v, u32 n, i64 *m, u32 *patches, u32 *ret_patches, u32 *ret_k)
+/* The smallest power of ten that serves all but a few values. False when decimals are not what these values are. */
+static bool decimal_plan(const f64 *v, u32 n, u32 *ret)
 {
-    u32 allowed = PATCHES_MAX(n), k = 0, failed = 0;
+    u32 k = 0, failed = 0;
     for (u32 i = 0; i < n; i++) {
         i64 ignored;
         if (decimal_of(v[i], k, &ignored))
             continue;
         u32 need;
-        if (decimal_exp_of(v[i], k + 1, &need))
+        if (decimal_ten_of(v[i], k + 1, &need))
             k = need;
-        else if (++failed > allowed)
+        else if (++failed > PATCHES_MAX(n))
             return false;
     }
+    *ret = k;
+    return true;
+}
+
+/* Values that have no number become patches and take their neighbour's. False: too many. */
+static bool decimals_take(const f64 *v, u32 n, u32 scale, i64 *m, u32 *patches, u32 *ret_patches)
+{
     u32 len = 0;
     i64 last = 0;
     for (u32 i = 0; i < n; i++) {
-        if (!decimal_of(v[i], k, &m[i])) {
-            if (len == allowed)
+        if (!decimal_of(v[i], scale, &m[i])) {
+            if (len == PATCHES_MAX(n))
                 return false;
             patches[len++] = i;
             m[i] = last;
@@ -130,14 +136,13 @@ static bool decimal_plan(const f64 *v, u32 n, i64 *m, u32 *patches, u32 *ret_pat
             m[i] = m[real];
     }
     *ret_patches = len;
-    *ret_k = k;
     return true;
 }
 
 /* ---- choosing how integers are packed ---- */
 
 typedef struct Form {
-    u32 width;
+    u32 width, shift;
     u64 base;
     u64 bits; /* what it costs, base included; high parts about */
 } Form;
@@ -154,6 +159,7 @@ static u64 varint_bits(u64 v)
  * the distance from a middle, so that the base lies half a range below it. */
 static void form_narrow(Form *best, const u32 *of, u32 n, u32 top, u64 base, bool center)
 {
+    u32 shift = best->shift;
     u32 over = 0;
     for (u32 w = top; w-- > 0;) {
         over += of[w + 1];
@@ -164,7 +170,7 @@ static void form_narrow(Form *best, const u32 *of, u32 n, u32 top, u64 base, boo
         for (u32 k = w + 1; k <= top; k++)
             bits += (u64)of[k] * 8 * (1 + (k - w + 7) / 7);
         if (bits < best->bits)
-            *best = (Form){w, narrow, bits};
+            *best = (Form){w, shift, narrow, bits};
     }
 }
 
@@ -182,7 +188,21 @@ static i64 middle_of(const i64 *x, u32 n)
     return few[len / 2];
 }
 
-static Form form_of(const i64 *x, u32 n, bool thorough)
+static const u8 shifts[8] = {0, 4, 8, 9, 10, 12, 16, 20}; /* as the head names them */
+
+static u32 shift_of(const i64 *x, u32 n)
+{
+    u64 bits = 0;
+    for (u32 i = 1; i < n; i++)
+        bits |= (u64)x[i] - (u64)x[0];
+    u32 zeros = bits ? (u32)__builtin_ctzll(bits) : 0, i = COUNT_OF(shifts) - 1;
+    while (shifts[i] > zeros)
+        i--;
+    return shifts[i];
+}
+
+/* Of numbers without their common zeros. */
+static Form form_plain(const i64 *x, u32 n, u32 shift, bool thorough)
 {
     i64 lo = n ? x[0] : 0, hi = lo;
     for (u32 i = 1; i < n; i++) {
@@ -190,7 +210,7 @@ static Form form_of(const i64 *x, u32 n, bool thorough)
         hi = MAX(hi, x[i]);
     }
     u32 width = bits_width((u64)hi - (u64)lo);
-    Form best = {width, (u64)lo, (u64)n * width + varint_bits((u64)lo)};
+    Form best = {width, shift, (u64)lo, (u64)n * width + varint_bits((u64)lo)};
     if (!thorough || n < HIGHS_MIN_N || width == 0)
         return best;
     u32 above[66] = {0}, around[66] = {0};
@@ -207,6 +227,20 @@ static Form form_of(const i64 *x, u32 n, bool thorough)
     if (top <= 63)
         form_narrow(&best, around, n, top, middle, true);
     return best;
+}
+
+static Form form_of(const i64 *x, u32 n, bool thorough)
+{
+    u32 shift = shift_of(x, n);
+    if (!shift)
+        return form_plain(x, n, 0, thorough);
+    i64 y[VALUES_N_MAX];
+    for (u32 i = 0; i < n; i++)
+        y[i] = (i64)((u64)x[i] - (u64)x[0]) >> shift;
+    Form f = form_plain(y, n, shift, thorough);
+    f.base = (u64)x[0] + (f.base << shift);
+    f.bits += 8;
+    return f;
 }
 
 typedef struct Numbers {
@@ -243,14 +277,15 @@ static u32 numbers_mode(Numbers *x, u32 n, bool thorough, Form *ret)
     return mode;
 }
 
-/* Packs x->m; exp says what the numbers are. */
-static void numbers_encode(Buf *body, Numbers *x, u32 n, u32 exp, bool thorough, ValueHead *h)
+/* Packs x->m. */
+static void numbers_encode(Buf *body, Numbers *x, u32 n, u32 scale, bool thorough, ValueHead *h)
 {
     Form f;
     u32 mode = numbers_mode(x, n, thorough, &f), len = n - mode;
     const i64 *of = mode == VALUES_DIRECT ? x->m : mode == VALUES_DELTA ? x->d1 : x->d2;
     *h = (ValueHead){.mode = (u8)mode,
-                     .exp = (u8)exp,
+                     .scale = (u8)scale,
+                     .shift = (u8)f.shift,
                      .width = (u8)f.width,
                      .first = mode ? (u64)x->m[0] : 0,
                      .delta = mode == VALUES_DELTA2 ? (u64)x->d1[0] : 0,
@@ -258,14 +293,15 @@ static void numbers_encode(Buf *body, Numbers *x, u32 n, u32 exp, bool thorough,
     size_t start = body->len;
     BitWriter w = {.out = body};
     for (u32 i = 0; i < len; i++)
-        bits_put(&w, (u64)of[i] - f.base, f.width);
+        bits_put(&w, (u64)((i64)((u64)of[i] - f.base) >> f.shift), f.width);
     bits_end(&w);
     h->packed = (u32)(body->len - start);
     if (f.width == 64)
         return;
     start = body->len;
     for (u32 i = 0, at = 0; i < len; i++) {
-        i64 high = (i64)((u64)of[i] - f.base) >> f.width;
+        u64 number = f.shift ? (u64)((i64)((u64)of[i] - f.base) >> f.shift) : (u64)of[i] - f.base;
+        i64 high = (i64)number >> f.width;
         if (!high)
             continue;
         wr_varint(body, i - at);
@@ -343,61 +379,94 @@ static bool xor_decode(const u8 *at, size_t bytes, f64 *v, u32 n)
 
 /* ---- a run ---- */
 
-/* For what decimals do not suit: whichever of the bits as integers, XOR and plain bytes is shortest. */
-static void doubles_encode(Buf *body, Numbers *x, const f64 *v, u32 n, bool thorough, ValueHead *h)
+/* A head's bytes but for the first. */
+static size_t head_len(const ValueHead *h)
 {
-    size_t start = body->len;
-    for (u32 i = 0; i < n; i++)
-        x->m[i] = (i64)f64_bits(v[i]);
-    numbers_encode(body, x, n, UNPACK_EXP_BITS, thorough, h);
-    size_t packed = body->len - start;
-    if (packed == 0)
+    char bytes[96];
+    Buf b = {.at = bytes, .cap = sizeof bytes, .max = sizeof bytes};
+    values_head_encode(&b, h);
+    return b.len;
+}
+
+/* From `start` lies the shortest form so far, from `mid` another one. Only the shorter stays. */
+static void keep_shorter(Buf *body, size_t start, size_t mid, ValueHead *best, const ValueHead *other)
+{
+    if (buf_over(body))
         return;
-    size_t mid = body->len;
-    xor_encode(body, v, n);
-    size_t xored = body->len - mid;
-    if (buf_over(body) || packed <= xored + xored / 32) {
+    size_t had = mid - start, has = body->len - mid;
+    if (had + head_len(best) <= has + head_len(other)) {
         body->len = mid;
         return;
     }
-    body->len = start;
-    bool is_raw = xored >= 8 * (size_t)n;
-    *h = (ValueHead){
-        .mode = VALUES_OTHER, .other = is_raw ? OTHER_RAW : OTHER_XOR, .packed = is_raw ? 8 * n : (u32)xored};
-    if (is_raw) {
-        buf_put(body, v, 8 * (size_t)n);
-    } else {
-        memmove(body->at + start, body->at + mid, xored);
-        body->len = start + xored;
+    if (had) {
+        memmove(body->at + start, body->at + mid, has);
+        body->len = start + has;
     }
+    *best = *other;
 }
+
+static bool decimals_encode(Buf *body, Numbers *x, const f64 *v, u32 n, u32 scale, bool thorough,
+                            ValueHead *h)
+{
+    u32 patches[PATCHES_MAX(VALUES_N_MAX)], len;
+    if (!decimals_take(v, n, scale, x->m, patches, &len))
+        return false;
+    numbers_encode(body, x, n, scale, thorough, h);
+    patches_encode(body, v, patches, len, h);
+    return true;
+}
+
+static void bits_encode(Buf *body, Numbers *x, const f64 *v, u32 n, bool thorough, ValueHead *h)
+{
+    for (u32 i = 0; i < n; i++)
+        x->m[i] = (i64)f64_bits(v[i]);
+    numbers_encode(body, x, n, SCALE_BITS, thorough, h);
+}
+
+static void other_encode(Buf *body, const f64 *v, u32 n, ValueHead *h)
+{
+    size_t start = body->len;
+    xor_encode(body, v, n);
+    *h = (ValueHead){.mode = VALUES_OTHER, .other = OTHER_XOR, .packed = (u32)(body->len - start)};
+    if (buf_over(body) || h->packed < 8 * n)
+        return;
+    body->len = start;
+    buf_put(body, v, 8 * (size_t)n);
+    h->other = OTHER_RAW;
+    h->packed = 8 * n;
+}
+
+#define DIGITS_PLAIN 9 /* decimals of more digits are often something else in disguise */
 
 void values_encode(Buf *body, const f64 *v, u32 n, bool thorough, ValueHead *ret)
 {
     Numbers x;
-    u32 patches[PATCHES_MAX(VALUES_N_MAX)], patches_len = 0, k = 0;
+    ValueHead other;
+    u32 k = 0;
     check(n > 0 && n <= VALUES_N_MAX);
     size_t start = body->len;
-    bool is_decimal = decimal_plan(v, n, x.m, patches, &patches_len, &k);
-    if (is_decimal) {
-        numbers_encode(body, &x, n, k, thorough, ret);
-        patches_encode(body, v, patches, patches_len, ret);
-        if (!patches_len || buf_over(body))
+    if (decimal_plan(v, n, &k) && decimals_encode(body, &x, v, n, k, thorough, ret)) {
+        if ((!ret->patches && k <= DIGITS_PLAIN) || buf_over(body))
             return;
+    } else {
+        bits_encode(body, &x, v, n, thorough, ret);
+        if (body->len == start)
+            return;
+        k = SCALE_BITS;
     }
-    /* Patched decimals may still be the longer form. */
+    for (u32 scale = SCALE_MILLI; scale < SCALES; scale++) {
+        size_t mid = body->len;
+        if (decimals_encode(body, &x, v, n, scale, thorough, &other))
+            keep_shorter(body, start, mid, ret, &other);
+    }
     size_t mid = body->len;
-    ValueHead other;
-    doubles_encode(body, &x, v, n, thorough, &other);
-    if (buf_over(body) || (is_decimal && mid - start <= body->len - mid)) {
-        body->len = MIN(mid, body->len);
-        return;
+    if (k != SCALE_BITS) {
+        bits_encode(body, &x, v, n, thorough, &other);
+        keep_shorter(body, start, mid, ret, &other);
+        mid = body->len;
     }
-    if (mid > start) {
-        memmove(body->at + start, body->at + mid, body->len - mid);
-        body->len -= mid - start;
-    }
-    *ret = other;
+    other_encode(body, v, n, &other);
+    keep_shorter(body, start, mid, ret, &other);
 }
 
 u8 values_head_flags(const ValueHead *h)
@@ -405,7 +474,7 @@ u8 values_head_flags(const ValueHead *h)
     if (h->mode == VALUES_OTHER)
         return VALUES_OTHER;
     return (u8)(h->mode | (h->patches ? HEAD_PATCHES : 0) | (h->width || h->high_bytes ? HEAD_WIDTH : 0) |
-                (h->exp ? HEAD_EXP : 0));
+                (h->scale || h->shift ? HEAD_SCALE : 0));
 }
 
 #define WIDTH_HIGHS 0x80u /* in the width's byte: the bytes of high parts follow */
@@ -417,8 +486,12 @@ void values_head_encode(Buf *out, const ValueHead *h)
         wr_varint(out, h->packed);
         return;
     }
-    if (h->exp)
-        wr_u8(out, h->exp);
+    if (h->scale || h->shift) {
+        u8 name = 0;
+        while (shifts[name] != h->shift)
+            name++;
+        wr_u8(out, (u8)(h->scale | name << 5));
+    }
     if (h->width || h->high_bytes)
         wr_u8(out, (u8)(h->width | (h->high_bytes ? WIDTH_HIGHS : 0)));
     if (h->high_bytes)
@@ -444,10 +517,13 @@ bool values_head_decode(Reader *r, u8 flags, u32 n, ValueHead *h)
         u64 bytes = rd_varint(r);
         h->packed = (u32)bytes;
         return !r->bad && h->other < OTHER_KINDS && bytes <= BODY_MAX &&
-               !(flags & (HEAD_PATCHES | HEAD_WIDTH | HEAD_EXP));
+               !(flags & (HEAD_PATCHES | HEAD_WIDTH | HEAD_SCALE));
     }
-    if (flags & HEAD_EXP)
-        h->exp = rd_u8(r);
+    if (flags & HEAD_SCALE) {
+        u8 scale = rd_u8(r);
+        h->scale = scale & 31;
+        h->shift = shifts[scale >> 5];
+    }
     u64 high = 0, patches = 0, patch_bytes = 0;
     if (flags & HEAD_WIDTH) {
         u8 width = rd_u8(r);
@@ -464,8 +540,8 @@ bool values_head_decode(Reader *r, u8 flags, u32 n, ValueHead *h)
     if (h->mode == VALUES_DELTA2)
         h->delta = (u64)rd_zigzag(r);
     h->base = (u64)rd_zigzag(r);
-    if (r->bad || n < 1u + h->mode || h->exp > UNPACK_EXP_BITS || h->width > 64 || high > BODY_MAX ||
-        patches > n || patch_bytes > BODY_MAX || (high && h->width == 64))
+    if (r->bad || n < 1u + h->mode || h->scale >= SCALES || h->width > 64 || high > BODY_MAX || patches > n ||
+        patch_bytes > BODY_MAX || (high && h->width == 64))
         return false;
     h->packed = ((n - h->mode) * h->width + 7) / 8;
     h->high_bytes = (u32)high;
@@ -510,6 +586,8 @@ static bool numbers_decode(const ValueHead *h, const u8 *body, size_t avail, f64
     u->bits(body, avail, h->width, n - lead, x + lead);
     if (h->high_bytes && !highs_add(h, body, x + lead, n - lead))
         return false;
+    for (u32 i = lead; h->shift && i < n; i++)
+        x[i] <<= h->shift;
     if (lead == VALUES_DIRECT) {
         base = h->base;
     } else if (lead == VALUES_DELTA) {
@@ -521,7 +599,7 @@ static bool numbers_decode(const ValueHead *h, const u8 *body, size_t avail, f64
         u->sums(x + 2, n - 2, h->delta, h->base);
         u->sums(x + 2, n - 2, x[1], 0);
     }
-    u->doubles(x, n, base, h->exp);
+    u->doubles(x, n, base, h->scale);
     return !h->patches || patches_apply(h, body, v, n);
 }
 

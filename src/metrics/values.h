@@ -35,9 +35,9 @@ enum { OTHER_XOR, OTHER_RAW, OTHER_HISTS, OTHER_KINDS };
 #define VALUES_N_MAX 1024u
 
 /* A run of values but for its body. Flag bits of the byte that begins it, the rest of which belong to the directory: */
-enum { HEAD_MODE = 3, HEAD_PATCHES = 4, HEAD_WIDTH = 8, HEAD_EXP = 16 };
+enum { HEAD_MODE = 3, HEAD_PATCHES = 4, HEAD_WIDTH = 8, HEAD_SCALE = 16 };
 typedef struct ValueHead {
-    u8 mode, exp, width, other;
+    u8 mode, scale, shift, width, other; /* shift: zero bits that all packed numbers end with, left out */
     u32 packed;     /* bytes of the packed numbers; of the whole body under VALUES_OTHER */
     u32 high_bytes; /* of what numbers have over `width` bits; follows them */
     u32 patches;    /* values that are none of the numbers: patch_bytes at the body's end */
