@@ -205,6 +205,18 @@ static bool suits_func(const Cursor *c, const PageAggr *a)
     return a->resets <= 1 || !(str_eq(c->hints.func, S("rate")) || str_eq(c->hints.func, S("increase")));
 }
 
+/* A view with histograms has no pages. */
+static bool has_hists(const Cursor *c, MemSpan span)
+{
+    for (size_t i = 0; i < c->blocks.len; i++)
+        if (c->blocks.at[i].is_hist)
+            return true;
+    for (u32 i = 0; c->mem.has_hist && i < span.len; i++)
+        if (c->mem.h[span.from + i].at)
+            return true;
+    return false;
+}
+
 /* Appends one series to the batch: samples, and pages for blocks that nobody needs to look into. */
 static void read_pages(Cursor *c, u32 sid, MemSpan span)
 {
@@ -222,6 +234,9 @@ static void read_pages(Cursor *c, u32 sid, MemSpan span)
         }
     }
     overlaps_out(c);
+    if (has_hists(c, span))
+        for (size_t i = 0; i < c->sources.len; i++)
+            c->sources.at[i].is_whole = false;
     for (size_t i = 0; i < c->blocks.len; i++) {
         const Source *x = &c->sources.at[i];
         u32 had = s->len;
