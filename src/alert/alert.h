@@ -12,8 +12,7 @@
  * integration in order, one at a time, and record what the provider answered. A crash between sending and recording
  * sends that one message twice; nothing is lost.
  *
- * Routes: the root route is followed; nested routes, inhibition, time intervals and other receivers are read, checked
- * and warned about. Threads: sinks from any thread; apply and close from any thread but the
+ * Threads: sinks from any thread; apply and close from any thread but the
  * one whose loop carries env.client (they wait for deliveries under way) and those of env.pool.
  */
 #pragma once
@@ -25,52 +24,156 @@
 #include "rules/rules.h"
 #include "store/store.h"
 
-/* ---- alertmanager.yml (alert_config.c) ---- */
-typedef enum IntegrationKind { INTEGRATION_DISCORD, INTEGRATION_WEBHOOK } IntegrationKind;
+/* ---- matchers (match.c) ---- */
+typedef enum MatchMode {
+    MATCH_FALLBACK, /* both grammars; where they disagree the classic reading holds, with a remark */
+    MATCH_CLASSIC,
+    MATCH_UTF8,
+} MatchMode;
+void match_set_mode(MatchMode m); /* for the process; before anything is read */
+typedef struct MatchList {        /* owns its expressions; strings live in the arena it was parsed with */
+    Matcher *at;
+    u32 len;
+} MatchList;
+/* `{a="b", c=~"d"}`, `a=b,c=d`: none or more. ret_remark (may be NULL) says what to rewrite; empty = nothing. */
+Err match_parse(Str in, Arena *arena, MatchList *ret, Str *ret_remark, Why *why);
+Err match_parse_one(Str in, Arena *arena, MatchList *ret, Why *why); /* exactly one, no braces */
+void match_list_done(MatchList *l);
+void match_print(Buf *out, const Matcher *m);  /* a="b"; "odd name"="b" */
+void match_print_all(Buf *out, Matchers m);    /* {a="b",c=~"d"} */
+int match_order(const void *a, const void *b); /* by name, value, operator */
+bool match_label_name_ok(Str name);
+
+/* ---- alertmanager.yml (alert_config.c, alert_receivers.c, route.c, time_interval.c) ---- */
+typedef enum IntegrationKind { /* in the order in which a receiver's integrations are told */
+                               INTEGRATION_WEBHOOK,
+                               INTEGRATION_EMAIL,
+                               INTEGRATION_PAGERDUTY,
+                               INTEGRATION_OPSGENIE,
+                               INTEGRATION_WECHAT,
+                               INTEGRATION_SLACK,
+                               INTEGRATION_VICTOROPS,
+                               INTEGRATION_PUSHOVER,
+                               INTEGRATION_SNS,
+                               INTEGRATION_TELEGRAM,
+                               INTEGRATION_DISCORD,
+                               INTEGRATION_WEBEX,
+                               INTEGRATION_MSTEAMS,
+                               INTEGRATION_MSTEAMSV2,
+                               INTEGRATION_JIRA,
+                               INTEGRATION_ROCKETCHAT,
+                               INTEGRATION_MATTERMOST,
+                               INTEGRATION_INCIDENTIO,
+                               INTEGRATION_KINDS
+} IntegrationKind;
 typedef enum DiscordStyle {
     DISCORD_CARD,         /* our card: edited on resolve, short reply */
     DISCORD_ALERTMANAGER, /* byte for byte what Alertmanager sends; no edits */
 } DiscordStyle;
+typedef struct FieldValue FieldValue;
+struct FieldValue {
+    bool is_set; /* written and not null */
+    Str text;    /* texts, templates, secrets, URLs, files, host:port; default filled in */
+    i64 num;     /* bool, integers, durations in ns */
+    Labels map;  /* in file order */
+    const Str *strs;
+    const FieldValue *sub; /* a block's fields, or a list's blocks (each with .sub) */
+    u32 len;               /* of strs, or of a list */
+    const TlsConfig *tls;
+    const ConfNode *node;
+};
 typedef struct IntegrationConfig {
     IntegrationKind kind;
-    Str id; /* "receiver/discord/0": the name in the outbox and in metrics */
+    u32 index; /* among its receiver's of the same kind */
+    Str id;    /* "receiver/discord/0": the name in the outbox and in metrics */
     bool send_resolved;
-    Secret url;
+    Secret url; /* where it is sent; empty: url_file, or not by HTTP */
     Str url_file;
     HttpClientConfig http;
+    i64 timeout_ms; /* 0 = the default */
+    u64 max_alerts;
+    const FieldValue *fields; /* by integration_field */
     /* discord */
     Str title, message, content, username, avatar_url;
     bool has_title, has_message; /* the user's own, not the default */
     DiscordStyle style;
-    /* webhook */
-    u64 max_alerts;
-    i64 timeout_ms;
 } IntegrationConfig;
+const char *integration_kind_name(IntegrationKind k);                              /* "discord" */
+const FieldValue *integration_field(const IntegrationConfig *c, const char *name); /* never NULL */
+Str integration_text(const IntegrationConfig *c, const char *name);
+bool integration_is_on(const IntegrationConfig *c, const char *name);
 typedef struct Receiver {
     Str name;
+    Labels labels; /* with name */
     const IntegrationConfig *integrations;
     u32 len;
 } Receiver;
+typedef struct TimeRange {
+    int from, to;
+} TimeRange;
+typedef struct TimeRanges {
+    bool is_set; /* an empty list contains nothing */
+    const TimeRange *at;
+    u32 len;
+} TimeRanges;
+typedef struct TimeInterval {
+    TimeRanges times /* minutes of the day, end excluded */, weekdays, days, months, years;
+    const Zone *zone;
+} TimeInterval;
+typedef struct TimeIntervals {
+    Str name;
+    const TimeInterval *at;
+    u32 len;
+} TimeIntervals;
+bool time_interval_contains(const TimeInterval *t, i64 unix_s);
+bool time_intervals_contain(const TimeIntervals *set, i64 unix_s);
+typedef struct InhibitRule {
+    Str name;
+    Matchers source, target;
+    const Str *equal; /* sorted */
+    u32 equal_len;
+} InhibitRule;
 typedef struct AlertRoute AlertRoute;
 struct AlertRoute {
+    const AlertRoute *parent; /* NULL: the root */
     const Receiver *receiver;
+    Matchers matchers; /* sorted */
+    bool continues;
     const Str *group_by; /* sorted */
     u32 group_by_len;
     bool group_by_all; /* '...' */
     i64 group_wait_ms, group_interval_ms, repeat_interval_ms;
-    const AlertRoute *routes; /* read, not followed yet */
+    const TimeIntervals *const *mute, *const *active;
+    u32 mute_len, active_len;
+    const AlertRoute *routes;
     u32 routes_len;
+    u32 index; /* dense; children before their parent */
+    u32 line;
+    Str key, id; /* `{}/{a="b"}`, as group keys begin; id tells siblings with equal matchers apart */
 };
 typedef struct AlertConfig AlertConfig;                     /* immutable, reference-counted */
 AlertConfig *alert_config_load(Vfs *vfs, const char *path); /* never NULL; errors inside */
 AlertConfig *alert_config_parse(Vfs *vfs, const char *file, Str yaml);
 AlertConfig *alert_config_discord(Secret webhook_url); /* one route, one receiver */
+AlertConfig *alert_config_none(void);                  /* alerts are kept and shown, nobody is told */
 AlertConfig *alert_config_ref(AlertConfig *c);
 void alert_config_unref(AlertConfig *c);
 Err alert_config_verdict(const AlertConfig *c, Why *why);
 void alert_config_print_issues(const AlertConfig *c, Buf *out);
+void alert_config_print(const AlertConfig *c, Buf *out);    /* as YAML, secrets as <secret> */
 const AlertRoute *alert_config_route(const AlertConfig *c); /* NULL when broken */
 const Receiver *alert_config_receivers(const AlertConfig *c, u32 *ret_len);
+typedef struct AlertConfigCounts {
+    u32 receivers, inhibit_rules, templates, time_intervals;
+} AlertConfigCounts;
+void alert_config_counts(const AlertConfig *c, AlertConfigCounts *ret);
+/* The routes an alert takes, in the order of the tree. */
+typedef void (*RouteFn)(void *arg, const AlertRoute *r);
+void alert_route_match(const AlertRoute *root, Labels alert, RouteFn fn, void *arg);
+Labels alert_group_labels(const AlertRoute *r, Labels alert, Arena *arena);
+void group_key_print(Buf *out, const AlertRoute *r, Labels group); /* {}/{a="b"}:{alertname="X", c="d"} */
+/* The time intervals that keep the route quiet now; how many. */
+u32 alert_route_muted_by(const AlertRoute *r, i64 now_s, const TimeIntervals **ret, u32 max);
 
 /* ---- the alerter ---- */
 typedef struct AlerterEnv {

@@ -1,5 +1,5 @@
-/* alertmanager.yml. Everything Alertmanager knows is read; what is not built yet is warned about, so that any existing file
- * loads. */
+/* alertmanager.yml: the frame, the global block, receivers, inhibition, time intervals, templates. Everything that
+ * Alertmanager 0.33 knows is read and checked as it does; see alert_receivers.c and route.c. */
 #include "alert/alert_internal.h"
 #include "alert/notify/notify.h"
 
@@ -7,68 +7,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FILE_BYTES_MAX = 16 << 20, ROUTES_DEPTH_MAX = 50 };
-#define GROUP_WAIT_MS      (30 * MS_PER_SEC)
-#define GROUP_INTERVAL_MS  (5 * 60 * MS_PER_SEC)
-#define REPEAT_INTERVAL_MS (4 * 3600 * MS_PER_SEC)
+enum { FILE_BYTES_MAX = 16 << 20 };
 
-static const char *const other_receivers[] = {
-    "email_configs",    "incidentio_configs", "jira_configs",     "mattermost_configs",
-    "msteams_configs",  "msteamsv2_configs",  "opsgenie_configs", "pagerduty_configs",
-    "pushover_configs", "rocketchat_configs", "slack_configs",    "sns_configs",
-    "telegram_configs", "victorops_configs",  "webex_configs",    "wechat_configs",
-};
-static const char *const global_fields[] = {
-    "smtp_from",
-    "smtp_hello",
-    "smtp_smarthost",
-    "smtp_auth_username",
-    "smtp_auth_password",
-    "smtp_auth_password_file",
-    "smtp_auth_secret",
-    "smtp_auth_secret_file",
-    "smtp_auth_identity",
-    "smtp_require_tls",
-    "smtp_tls_config",
-    "smtp_force_implicit_tls",
-    "slack_api_url",
-    "slack_api_url_file",
-    "slack_app_token",
-    "slack_app_token_file",
-    "slack_app_url",
-    "pagerduty_url",
-    "opsgenie_api_url",
-    "opsgenie_api_key",
-    "opsgenie_api_key_file",
-    "wechat_api_url",
-    "wechat_api_secret",
-    "wechat_api_secret_file",
-    "wechat_api_corp_id",
-    "victorops_api_url",
-    "victorops_api_key",
-    "victorops_api_key_file",
-    "telegram_api_url",
-    "telegram_bot_token",
-    "telegram_bot_token_file",
-    "webex_api_url",
-    "rocketchat_api_url",
-    "rocketchat_token",
-    "rocketchat_token_file",
-    "rocketchat_token_id",
-    "rocketchat_token_id_file",
-    "jira_api_url",
-    "mattermost_webhook_url",
-    "mattermost_webhook_url_file",
+static const FieldSpec global_fields[] = {
+    {"jira_api_url", F_URL},
+    {"smtp_from", F_TEXT},
+    {"smtp_hello", F_TEXT, "localhost"},
+    {"smtp_smarthost", F_HOSTPORT},
+    {"smtp_auth_username", F_TEXT},
+    {"smtp_auth_password", F_SECRET},
+    {"smtp_auth_password_file", F_FILE},
+    {"smtp_auth_secret", F_SECRET},
+    {"smtp_auth_secret_file", F_FILE},
+    {"smtp_auth_identity", F_TEXT},
+    {"smtp_require_tls", F_BOOL},
+    {"smtp_tls_config", F_TLS},
+    {"smtp_force_implicit_tls", F_BOOL},
+    {"slack_api_url", F_SECRET_URL},
+    {"slack_api_url_file", F_FILE},
+    {"slack_app_token", F_SECRET},
+    {"slack_app_token_file", F_FILE},
+    {"slack_app_url", F_URL, "https://slack.com/api/chat.postMessage"},
+    {"pagerduty_url", F_URL, "https://events.pagerduty.com/v2/enqueue"},
+    {"opsgenie_api_url", F_URL, "https://api.opsgenie.com/"},
+    {"opsgenie_api_key", F_SECRET},
+    {"opsgenie_api_key_file", F_FILE},
+    {"wechat_api_url", F_URL, "https://qyapi.weixin.qq.com/cgi-bin/"},
+    {"wechat_api_secret", F_SECRET},
+    {"wechat_api_secret_file", F_FILE},
+    {"wechat_api_corp_id", F_TEXT},
+    {"victorops_api_url", F_URL, "https://alert.victorops.com/integrations/generic/20131114/alert/"},
+    {"victorops_api_key", F_SECRET},
+    {"victorops_api_key_file", F_FILE},
+    {"telegram_api_url", F_URL, "https://api.telegram.org"},
+    {"telegram_bot_token", F_SECRET},
+    {"telegram_bot_token_file", F_FILE},
+    {"webex_api_url", F_URL, "https://webexapis.com/v1/messages"},
+    {"rocketchat_api_url", F_URL, "https://open.rocket.chat/"},
+    {"rocketchat_token", F_SECRET},
+    {"rocketchat_token_file", F_FILE},
+    {"rocketchat_token_id", F_SECRET},
+    {"rocketchat_token_id_file", F_FILE},
+    {"mattermost_webhook_url", F_SECRET_URL},
+    {"mattermost_webhook_url_file", F_FILE},
 };
 
-typedef struct Reader {
-    AlertConfig *c;
-    Conf *conf;
-    Vfs *vfs;
-    HttpClientConfig http; /* global */
-} Reader;
+const FieldValue *global_field(const ConfigReader *r, const char *name)
+{
+    return fields_find(global_fields, COUNT_OF(global_fields), r->global, name);
+}
 
-static HttpClientConfig read_http(Reader *r, ConfMap *m)
+/* The block's own http_config, else the global one. */
+HttpClientConfig config_read_http(ConfigReader *r, ConfMap *m)
 {
     const ConfNode *n = conf_get(m, "http_config");
     HttpClientConfig http = r->http;
@@ -81,83 +71,86 @@ static HttpClientConfig read_http(Reader *r, ConfMap *m)
     return http;
 }
 
-/* A URL that is a secret: checked without ever being quoted. */
-static void read_url(Reader *r, ConfMap *m, const char *key, const char *file_key, IntegrationConfig *ret)
+static void check_pairs(ConfigReader *r, const ConfNode *n)
 {
-    const ConfNode *at = conf_get(m, key);
-    ret->url = conf_secret(m, key);
-    ret->url_file = conf_str(m, file_key, S(""));
-    if (ret->url_file.len)
-        ret->url_file = conf_file_path(r->conf, ret->url_file);
-    bool url = secret_is_set(ret->url), file = ret->url_file.len != 0;
-    if (url && file)
-        conf_error(r->conf, at, "at most one of %s & %s must be configured", key, file_key);
-    else if (!url && !file)
-        conf_error(r->conf, m->node, "one of %s or %s must be configured", key, file_key);
-    Url u;
-    if (url && (url_parse(secret_reveal(ret->url), &u, NULL) != OK ||
-                !(str_eq(u.scheme, S("http")) || str_eq(u.scheme, S("https"))) || !u.host.len))
-        conf_error(r->conf, at, "%s is not a URL that begins with http:// or https://", key);
+    static const char *const pairs[][2] = {
+        {"slack_app_token", "slack_app_token_file"},
+        {"slack_api_url", "slack_api_url_file"},
+        {"opsgenie_api_key", "opsgenie_api_key_file"},
+        {"victorops_api_key", "victorops_api_key_file"},
+        {"telegram_bot_token", "telegram_bot_token_file"},
+        {"smtp_auth_password", "smtp_auth_password_file"},
+        {"rocketchat_token", "rocketchat_token_file"},
+        {"rocketchat_token_id", "rocketchat_token_id_file"},
+        {"smtp_auth_secret", "smtp_auth_secret_file"},
+        {"wechat_api_secret", "wechat_api_secret_file"},
+        {"mattermost_webhook_url", "mattermost_webhook_url_file"},
+    };
+    for (size_t i = 0; i < COUNT_OF(pairs); i++)
+        if (global_field(r, pairs[i][0])->text.len && global_field(r, pairs[i][1])->text.len)
+            conf_error(r->conf, n, "at most one of %s & %s must be configured", pairs[i][0], pairs[i][1]);
+    Str api = global_field(r, "slack_api_url")->text;
+    if ((global_field(r, "slack_app_token")->text.len || global_field(r, "slack_app_token_file")->text.len) &&
+        (api.len || global_field(r, "slack_api_url_file")->text.len) &&
+        !str_eq(api, global_field(r, "slack_app_url")->text))
+        conf_error(r->conf, n,
+                   "at most one of slack_app_token/slack_app_token_file & slack_api_url/slack_api_url_file "
+                   "must be configured");
 }
 
-static void check_template(Reader *r, ConfMap *m, const char *key, Str text)
+static void read_global(ConfigReader *r, ConfMap *top)
 {
-    Arena arena;
-    Why why = {0};
-    arena_init(&arena, NULL, 64 << 20);
-    if (tmpl_check(r->c->templates, S(""), text, &arena, &why) != OK)
-        conf_error(r->conf, conf_get(m, key), "%s", why.text);
-    arena_done(&arena);
-}
-
-static void read_discord(Reader *r, const ConfNode *n, IntegrationConfig *ret)
-{
-    static const char *const styles[] = {"card", "alertmanager"};
     ConfMap m;
-    if (!conf_map_begin(r->conf, n, &m))
+    r->c->resolve_timeout_ms = 5 * 60 * MS_PER_SEC;
+    const ConfNode *n = conf_get(top, "global");
+    if (n && conf_node_is_null(n))
+        n = NULL;
+    if (!n) {
+        memset(&m, 0, sizeof m); /* an absent block: every field its default */
+        m.conf = r->conf;
+    } else if (!conf_map_begin(r->conf, n, &m)) {
         return;
-    ret->kind = INTEGRATION_DISCORD;
-    ret->send_resolved = conf_bool(&m, "send_resolved", true);
-    read_url(r, &m, "webhook_url", "webhook_url_file", ret);
-    ret->http = read_http(r, &m);
-    ret->has_title = conf_has(&m, "title");
-    ret->has_message = conf_has(&m, "message");
-    m.expand = false; /* templates: ${...} and $x are theirs */
-    ret->title = conf_str(&m, "title", S("{{ template \"discord.default.title\" . }}"));
-    ret->message = conf_str(&m, "message", S("{{ template \"discord.default.message\" . }}"));
-    ret->content = conf_str(&m, "content", S("{{ template \"discord.default.content\" . }}"));
-    m.expand = true;
-    ret->username = conf_str(&m, "username", S(""));
-    ret->avatar_url = conf_str(&m, "avatar_url", S(""));
-    ret->style = (DiscordStyle)conf_enum(&m, "style", styles, 2, DISCORD_CARD);
-    check_template(r, &m, "title", ret->title);
-    check_template(r, &m, "message", ret->message);
-    check_template(r, &m, "content", ret->content);
-    conf_map_end(&m);
+    }
+    r->c->resolve_timeout_ms = conf_duration(&m, "resolve_timeout", r->c->resolve_timeout_ms);
+    r->http = config_read_http(r, &m);
+    r->global = fields_read(r, &m, global_fields, COUNT_OF(global_fields));
+    if (n) {
+        conf_map_end(&m);
+        check_pairs(r, n);
+    }
 }
 
-static void read_webhook(Reader *r, const ConfNode *n, IntegrationConfig *ret)
+/* ---- receivers ---- */
+static void read_receiver_labels(ConfigReader *r, ConfMap *m, Receiver *ret)
 {
-    ConfMap m;
-    if (!conf_map_begin(r->conf, n, &m))
-        return;
-    ret->kind = INTEGRATION_WEBHOOK;
-    ret->send_resolved = conf_bool(&m, "send_resolved", true);
-    read_url(r, &m, "url", "url_file", ret);
-    ret->http = read_http(r, &m);
-    ret->max_alerts = (u64)conf_i64(&m, "max_alerts", 0, 0, INT64_MAX);
-    ret->timeout_ms = conf_duration(&m, "timeout", 0);
-    conf_ignore(&m, "payload");
-    if (conf_has(&m, "payload"))
-        conf_warn(r->conf, conf_get(&m, "payload"), "payload is not built yet: the standard body is sent");
-    conf_map_end(&m);
+    Labels given = {0};
+    const ConfNode *n = conf_get(m, "labels");
+    if (n && !conf_node_is_null(n) && n->kind != CONF_MAP)
+        conf_error(r->conf, n, "labels is a map");
+    u32 len = n && n->kind == CONF_MAP ? n->len : 0;
+    Label *at = arena_array(&r->c->arena, Label, len + 2);
+    for (u32 i = 0; at && i < len; i++)
+        at[given.len++] = (Label){n->keys[i].text, conf_scalar(r->conf, &n->items[i], false)};
+    given.at = at;
+    Str own = labels_get(given, S("name"));
+    for (u32 i = 0; i < given.len; i++)
+        if (str_eq(given.at[i].name, S("name")))
+            own = given.at[i].value;
+    if (own.len && !str_eq(own, ret->name))
+        conf_error(r->conf, n, "receiver label \"name\" must match receiver name \"%.*s\", got \"%.*s\"",
+                   STR_FMT(ret->name), STR_FMT(own));
+    if (!own.len && at)
+        at[given.len++] = (Label){S("name"), ret->name};
+    if (given.len > 1)
+        qsort(at, given.len, sizeof *at, label_order);
+    ret->labels = given;
 }
 
-static void read_receiver(Reader *r, const ConfNode *n, Receiver *ret)
+static void read_receiver(ConfigReader *r, const ConfNode *n, Receiver *ret)
 {
     ConfMap m;
-    const ConfNode *discord, *webhook;
-    Arena *arena = &r->c->arena;
+    const ConfNode *items[INTEGRATION_KINDS];
+    u32 len[INTEGRATION_KINDS], total = 0;
     if (!conf_map_begin(r->conf, n, &m))
         return;
     ret->name = conf_str(&m, "name", S(""));
@@ -165,32 +158,26 @@ static void read_receiver(Reader *r, const ConfNode *n, Receiver *ret)
         conf_error(r->conf, n, "missing name in receiver");
     if (ret->name.len > 500 || str_find_char(ret->name, '\n') != SIZE_MAX)
         conf_error(r->conf, n, "a receiver's name has one line of at most 500 bytes");
-    u32 discord_len = conf_list(&m, "discord_configs", &discord),
-        webhook_len = conf_list(&m, "webhook_configs", &webhook);
-    for (size_t i = 0; i < COUNT_OF(other_receivers); i++) {
-        conf_ignore(&m, other_receivers[i]);
-        if (conf_has(&m, other_receivers[i]))
-            conf_warn(r->conf, conf_get(&m, other_receivers[i]), "%s is not built yet: nothing is sent there",
-                      other_receivers[i]);
-    }
+    read_receiver_labels(r, &m, ret);
+    for (u32 k = 0; k < INTEGRATION_KINDS; k++)
+        total += len[k] = conf_list(&m, integration_specs[k].key, &items[k]);
     conf_map_end(&m);
-    IntegrationConfig *at = arena_array(arena, IntegrationConfig, discord_len + webhook_len + 1);
+    IntegrationConfig *at = arena_array(&r->c->arena, IntegrationConfig, total + 1);
     if (!at)
         return;
-    memset(at, 0, (discord_len + webhook_len + 1) * sizeof *at);
-    for (u32 i = 0; i < discord_len; i++) {
-        read_discord(r, &discord[i], &at[i]);
-        at[i].id = arena_printf(arena, "%.*s/discord/%u", STR_FMT(ret->name), i);
-    }
-    for (u32 i = 0; i < webhook_len; i++) {
-        read_webhook(r, &webhook[i], &at[discord_len + i]);
-        at[discord_len + i].id = arena_printf(arena, "%.*s/webhook/%u", STR_FMT(ret->name), i);
-    }
+    memset(at, 0, (total + 1) * sizeof *at);
     ret->integrations = at;
-    ret->len = discord_len + webhook_len;
+    ret->len = total;
+    for (u32 k = 0; k < INTEGRATION_KINDS; k++)
+        for (u32 i = 0; i < len[k]; i++, at++) {
+            integration_read(r, &items[k][i], (IntegrationKind)k, at);
+            at->id =
+                arena_printf(&r->c->arena, "%.*s/%s/%u", STR_FMT(ret->name), integration_specs[k].name, i);
+            at->index = i;
+        }
 }
 
-static void read_receivers(Reader *r, ConfMap *top)
+static void read_receivers(ConfigReader *r, ConfMap *top)
 {
     const ConfNode *items;
     u32 n = conf_list(top, "receivers", &items);
@@ -209,101 +196,60 @@ static void read_receivers(Reader *r, ConfMap *top)
     r->c->receivers_len = n;
 }
 
-/* ---- routes ---- */
-static void read_group_by(Reader *r, ConfMap *m, const AlertRoute *parent, AlertRoute *ret)
+/* ---- inhibition, time intervals ---- */
+static void read_inhibit_rule(ConfigReader *r, const ConfNode *n, InhibitRule *ret)
 {
-    const Str *names;
-    if (!conf_has(m, "group_by") && parent) {
-        ret->group_by = parent->group_by;
-        ret->group_by_len = parent->group_by_len;
-        ret->group_by_all = parent->group_by_all;
-        conf_ignore(m, "group_by");
-        return;
-    }
-    u32 n = conf_strs(m, "group_by", &names);
-    Str *at = arena_array(&r->c->arena, Str, n + 1);
-    if (!at)
-        return;
-    const ConfNode *node = conf_get(m, "group_by");
-    for (u32 i = 0; i < n; i++) {
-        if (str_eq(names[i], S("..."))) {
-            ret->group_by_all = true;
-            continue;
-        }
-        if (!names[i].len)
-            conf_error(r->conf, node, "invalid label name \"\" in group_by list");
-        for (u32 k = 0; k < ret->group_by_len; k++)
-            if (str_eq(at[k], names[i]))
-                conf_error(r->conf, node, "duplicated label \"%.*s\" in group_by", STR_FMT(names[i]));
-        at[ret->group_by_len++] = names[i];
-    }
-    if (ret->group_by_all && ret->group_by_len)
-        conf_error(r->conf, node, "cannot have wildcard group_by (`...`) and other labels at the same time");
-    if (ret->group_by_len > 1)
-        qsort(at, ret->group_by_len, sizeof *at, str_order);
-    ret->group_by = at;
-}
-
-static const Receiver *find_receiver(const AlertConfig *c, Str name)
-{
-    for (u32 i = 0; i < c->receivers_len; i++)
-        if (str_eq(c->receivers[i].name, name))
-            return &c->receivers[i];
-    return NULL;
-}
-
-static void read_route(Reader *r, const ConfNode *n, const AlertRoute *parent, int depth, AlertRoute *ret)
-{
-    static const char *const selecting[] = {"match", "match_re", "matchers", "mute_time_intervals",
-                                            "active_time_intervals"};
     ConfMap m;
-    const ConfNode *routes;
-    if (depth > ROUTES_DEPTH_MAX) {
-        conf_error(r->conf, n, "routes nest deeper than %d", ROUTES_DEPTH_MAX);
-        return;
-    }
     if (!conf_map_begin(r->conf, n, &m))
         return;
-    const ConfNode *at = conf_get(&m, "receiver");
-    Str receiver = conf_str(&m, "receiver", S(""));
-    ret->receiver = receiver.len ? find_receiver(r->c, receiver) : parent ? parent->receiver : NULL;
-    if (!receiver.len && !parent)
-        conf_error(r->conf, n, "root route must specify a default receiver");
-    else if (receiver.len && !ret->receiver)
-        conf_error(r->conf, at, "undefined receiver \"%.*s\" used in route", STR_FMT(receiver));
-    read_group_by(r, &m, parent, ret);
-    ret->group_wait_ms = conf_duration(&m, "group_wait", parent ? parent->group_wait_ms : GROUP_WAIT_MS);
-    ret->group_interval_ms =
-        conf_duration(&m, "group_interval", parent ? parent->group_interval_ms : GROUP_INTERVAL_MS);
-    ret->repeat_interval_ms =
-        conf_duration(&m, "repeat_interval", parent ? parent->repeat_interval_ms : REPEAT_INTERVAL_MS);
-    if (!ret->group_interval_ms)
-        conf_error(r->conf, conf_get(&m, "group_interval"), "group_interval cannot be zero");
-    if (!ret->repeat_interval_ms)
-        conf_error(r->conf, conf_get(&m, "repeat_interval"), "repeat_interval cannot be zero");
-    bool continues = conf_bool(&m, "continue", false);
-    conf_ignore(&m, "labels");
-    for (size_t i = 0; i < COUNT_OF(selecting); i++) {
-        conf_ignore(&m, selecting[i]);
-        if (!parent && conf_has(&m, selecting[i]))
-            conf_error(r->conf, conf_get(&m, selecting[i]), "root route must not have any %s",
-                       i < 3 ? "matchers" : selecting[i]);
-    }
-    if (!parent && continues)
-        conf_error(r->conf, conf_get(&m, "continue"), "cannot have continue in root route");
-    u32 len = conf_list(&m, "routes", &routes);
-    conf_map_end(&m);
-    AlertRoute *sub = arena_array(&r->c->arena, AlertRoute, len + 1);
-    if (!sub)
-        return;
-    memset(sub, 0, (len + 1) * sizeof *sub);
+    ret->name = conf_str(&m, "name", S(""));
+    ret->source = config_read_matchers(r, &m, "source_match", "source_match_re", "source_matchers");
+    ret->target = config_read_matchers(r, &m, "target_match", "target_match_re", "target_matchers");
+    u32 len = conf_strs(&m, "equal", &ret->equal);
     for (u32 i = 0; i < len; i++)
-        read_route(r, &routes[i], ret, depth + 1, &sub[i]);
-    if (len && !parent)
-        conf_warn(r->conf, routes,
-                  "nested routes are not followed yet: every alert goes to the root route's receiver");
-    ret->routes = sub;
-    ret->routes_len = len;
+        if (!match_label_name_ok(ret->equal[i]))
+            conf_error(r->conf, conf_get(&m, "equal"), "invalid label name \"%.*s\" in equal list",
+                       STR_FMT(ret->equal[i]));
+    ret->equal_len = len;
+    conf_map_end(&m);
+    if (len > 1)
+        qsort((void *)ret->equal, len, sizeof *ret->equal, str_order);
+}
+
+static void read_inhibit_rules(ConfigReader *r, ConfMap *top)
+{
+    const ConfNode *items;
+    u32 n = conf_list(top, "inhibit_rules", &items);
+    InhibitRule *at = arena_array(&r->c->arena, InhibitRule, n + 1);
+    if (!at)
+        return;
+    memset(at, 0, (n + 1) * sizeof *at);
+    for (u32 i = 0; i < n; i++)
+        read_inhibit_rule(r, &items[i], &at[i]);
+    r->c->inhibit_rules = at;
+    r->c->inhibit_rules_len = n;
+}
+
+static void read_time_intervals(ConfigReader *r, ConfMap *top)
+{
+    static const char *const keys[] = {"mute_time_intervals", "time_intervals"};
+    static const char *const what[] = {"mute time interval", "time interval"};
+    const ConfNode *items[2];
+    u32 n[2] = {conf_list(top, keys[0], &items[0]), conf_list(top, keys[1], &items[1])}, len = 0;
+    TimeIntervals *at = arena_array(&r->c->arena, TimeIntervals, n[0] + n[1] + 1);
+    if (!at)
+        return;
+    memset(at, 0, (n[0] + n[1] + 1) * sizeof *at);
+    for (u32 k = 0; k < 2; k++)
+        for (u32 i = 0; i < n[k]; i++, len++) {
+            time_intervals_read(r->conf, &items[k][i], what[k], &at[len]);
+            for (u32 j = 0; j < len; j++)
+                if (at[len].name.len && str_eq(at[j].name, at[len].name))
+                    conf_error(r->conf, &items[k][i], "%s \"%.*s\" is not unique", what[k],
+                               STR_FMT(at[len].name));
+        }
+    r->c->intervals = at;
+    r->c->intervals_len = len;
 }
 
 /* ---- templates ---- */
@@ -330,7 +276,7 @@ static int by_cstr(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void read_template_file(Reader *r, const ConfNode *at, const char *path)
+static void read_template_file(ConfigReader *r, const ConfNode *at, const char *path)
 {
     Buf text;
     Why why = {0};
@@ -342,10 +288,10 @@ static void read_template_file(Reader *r, const ConfNode *at, const char *path)
     buf_done(&text);
 }
 
-static void read_templates(Reader *r, ConfMap *top)
+static void read_templates(ConfigReader *r, ConfMap *top)
 {
     const Str *patterns;
-    u32 n = conf_strs(top, "templates", &patterns);
+    u32 n = r->c->templates_len = conf_strs(top, "templates", &patterns);
     const ConfNode *at = conf_get(top, "templates");
     for (u32 i = 0; i < n; i++) {
         char path[1024];
@@ -372,43 +318,46 @@ static void read_templates(Reader *r, ConfMap *top)
     }
 }
 
-static void read_global(Reader *r, ConfMap *top)
+/* ---- blocks that have no effect here ---- */
+static void read_tracing(ConfigReader *r, ConfMap *top)
 {
+    static const char *const ignored[] = {"sampling_fraction", "insecure", "tls_config", "headers",
+                                          "timeout"};
     ConfMap m;
-    r->c->resolve_timeout_ms = 5 * 60 * MS_PER_SEC;
-    const ConfNode *n = conf_get(top, "global");
+    const ConfNode *n = conf_get(top, "tracing");
     if (!n || conf_node_is_null(n) || !conf_map_begin(r->conf, n, &m))
         return;
-    r->c->resolve_timeout_ms = conf_duration(&m, "resolve_timeout", r->c->resolve_timeout_ms);
-    r->http = read_http(r, &m);
-    for (size_t i = 0; i < COUNT_OF(global_fields); i++)
-        conf_ignore(&m, global_fields[i]);
+    Str type = conf_str(&m, "client_type", S("grpc")), compression = conf_str(&m, "compression", S(""));
+    if (!str_eq(type, S("grpc")) && !str_eq(type, S("http")))
+        conf_error(r->conf, conf_get(&m, "client_type"), "client_type is grpc or http");
+    if (!conf_str(&m, "endpoint", S("")).len)
+        conf_error(r->conf, n, "tracing endpoint must be set");
+    if (compression.len && !str_eq(compression, S("gzip")))
+        conf_error(r->conf, conf_get(&m, "compression"), "compression is gzip or absent");
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        conf_ignore(&m, ignored[i]);
     conf_map_end(&m);
+    conf_warn(r->conf, n, "tracing has no effect");
 }
 
-static void read_all(Reader *r)
+static void read_all(ConfigReader *r)
 {
-    static const char *const later[] = {"inhibit_rules", "mute_time_intervals", "time_intervals"};
     ConfMap m;
     if (!conf_map_begin(r->conf, conf_root(r->conf), &m))
         return;
     read_global(r, &m);
     read_templates(r, &m);
     read_receivers(r, &m);
+    read_inhibit_rules(r, &m);
+    read_time_intervals(r, &m);
     const ConfNode *route = conf_get(&m, "route");
-    if (!route || conf_node_is_null(route)) {
+    if (!route || conf_node_is_null(route))
         conf_error(r->conf, conf_root(r->conf), "no route provided in config");
-    } else {
-        AlertRoute *root = arena_new(&r->c->arena, AlertRoute);
-        read_route(r, route, NULL, 0, root);
-        r->c->route = root;
-    }
-    for (size_t i = 0; i < COUNT_OF(later); i++) {
-        const ConfNode *items;
-        if (conf_list(&m, later[i], &items))
-            conf_warn(r->conf, items, "%s is not built yet: it has no effect", later[i]);
-    }
-    conf_ignore(&m, "tracing");
+    else
+        r->c->route = route_read(r, route);
+    read_tracing(r, &m);
+    if (conf_has(&m, "event_recorder"))
+        conf_warn(r->conf, conf_get(&m, "event_recorder"), "event_recorder has no effect");
     conf_ignore(&m, "event_recorder");
     conf_map_end(&m);
 }
@@ -426,7 +375,7 @@ AlertConfig *alert_config_parse(Vfs *vfs, const char *file, Str yaml)
 {
     AlertConfig *c = config_new();
     c->conf = conf_new(file);
-    Reader r = {.c = c, .conf = c->conf, .vfs = vfs};
+    ConfigReader r = {.c = c, .conf = c->conf, .vfs = vfs};
     if (conf_parse(c->conf, yaml))
         read_all(&r);
     return c;
@@ -450,34 +399,26 @@ AlertConfig *alert_config_load(Vfs *vfs, const char *path)
 
 AlertConfig *alert_config_discord(Secret webhook_url)
 {
-    AlertConfig *c = config_new();
-    IntegrationConfig *i = arena_new(&c->arena, IntegrationConfig);
-    Receiver *r = arena_new(&c->arena, Receiver);
-    AlertRoute *route = arena_new(&c->arena, AlertRoute);
-    Str *by = arena_new(&c->arena, Str);
-    *by = S("alertname");
-    *i = (IntegrationConfig){.kind = INTEGRATION_DISCORD,
-                             .id = S("discord/discord/0"),
-                             .send_resolved = true,
-                             .url = {arena_dup(&c->arena, secret_reveal(webhook_url))},
-                             .title = S("{{ template \"discord.default.title\" . }}"),
-                             .message = S("{{ template \"discord.default.message\" . }}"),
-                             .content = S("")};
-    *r = (Receiver){S("discord"), i, 1};
-    *route = (AlertRoute){.receiver = r,
-                          .group_by = by,
-                          .group_by_len = 1,
-                          .group_wait_ms = 10 * MS_PER_SEC,
-                          .group_interval_ms = 60 * MS_PER_SEC,
-                          .repeat_interval_ms = REPEAT_INTERVAL_MS};
-    c->route = route;
-    c->receivers = r;
-    c->receivers_len = 1;
+    Buf yaml;
     Url u;
-    if (url_parse(secret_reveal(webhook_url), &u, NULL) != OK ||
-        !(str_eq(u.scheme, S("http")) || str_eq(u.scheme, S("https"))) || !u.host.len)
+    Str url = secret_reveal(webhook_url);
+    buf_init(&yaml, 64 << 10);
+    buf_c(&yaml, "route: {receiver: discord, group_by: [alertname], group_wait: 10s, group_interval: 1m}\n"
+                 "receivers: [{name: discord, discord_configs: [{webhook_url: ");
+    js_quote(&yaml, url); /* a JSON string is a YAML string */
+    buf_c(&yaml, "}]}]\n");
+    AlertConfig *c = alert_config_parse(vfs_os(), "DISCORD_WEBHOOK_URL", buf_view(&yaml));
+    buf_done(&yaml);
+    if (url_parse(url, &u, NULL) != OK || !(str_eq(u.scheme, S("http")) || str_eq(u.scheme, S("https"))) ||
+        !u.host.len)
         why_set(&c->broken, E_INVALID, "DISCORD_WEBHOOK_URL is not a URL that begins with https://");
     return c;
+}
+
+AlertConfig *alert_config_none(void)
+{
+    return alert_config_parse(vfs_os(), "built-in",
+                              S("route: {receiver: none}\nreceivers: [{name: none}]\n"));
 }
 
 AlertConfig *alert_config_ref(AlertConfig *c)
@@ -492,6 +433,9 @@ void alert_config_unref(AlertConfig *c)
         return;
     conf_free(c->conf);
     tmpl_set_free(c->templates);
+    for (size_t i = 0; i < c->matchers.len; i++)
+        match_list_done(&c->matchers.at[i]);
+    vec_done(&c->matchers);
     arena_done(&c->arena);
     mem_free(c);
 }
@@ -524,4 +468,23 @@ const Receiver *alert_config_receivers(const AlertConfig *c, u32 *ret_len)
 {
     *ret_len = c->receivers_len;
     return c->receivers;
+}
+
+void alert_config_print(const AlertConfig *c, Buf *out)
+{
+    if (c->conf)
+        conf_print_yaml(c->conf, out);
+}
+
+void alert_config_counts(const AlertConfig *c, AlertConfigCounts *ret)
+{
+    *ret = (AlertConfigCounts){.receivers = c->receivers_len,
+                               .inhibit_rules = c->inhibit_rules_len,
+                               .templates = c->templates_len,
+                               .time_intervals = c->intervals_len};
+}
+
+TmplSet *alert_config_templates(const AlertConfig *c)
+{
+    return c->templates;
 }

@@ -32,37 +32,12 @@ void alert_group_free(AlertGroup *g)
     mem_free(g);
 }
 
-void group_labels_print(Buf *out, Labels l)
-{
-    buf_char(out, '{');
-    for (u32 i = 0; i < l.len; i++) {
-        buf_printf(out, "%s%.*s=", i ? ", " : "", STR_FMT(l.at[i].name));
-        go_quote(out, l.at[i].value);
-    }
-    buf_char(out, '}');
-}
-
-static Labels group_labels(const AlertRoute *r, Labels alert, Arena *arena)
-{
-    if (r->group_by_all)
-        return alert;
-    Label *at = arena_array(arena, Label, r->group_by_len + 1);
-    u32 n = 0;
-    for (u32 i = 0; at && i < r->group_by_len; i++) {
-        Str v = labels_get(alert, r->group_by[i]);
-        if (v.len)
-            at[n++] = (Label){r->group_by[i], v};
-    }
-    return (Labels){at, n};
-}
-
 static AlertGroup *group_for(Alerter *a, const AlertRoute *route, Labels alert, i64 now, Arena *arena)
 {
     Buf key;
     buf_init(&key, 1 << 20);
-    Labels labels = group_labels(route, alert, arena);
-    buf_c(&key, "{}:"); /* the root route's path */
-    group_labels_print(&key, labels);
+    Labels labels = alert_group_labels(route, alert, arena);
+    group_key_print(&key, route, labels);
     AlertGroup *g = strmap_find(&a->by_key, buf_view(&key));
     if (!g) {
         g = mem_new(AlertGroup);
@@ -329,8 +304,8 @@ static Integration *integration_new(const Receiver *r, const IntegrationConfig *
     Buf name;
     buf_init(&name, 300);
     go_quote(&name, str_sub(r->name, 0, str_rune_prefix(r->name, 60)));
-    snprintf(labels, sizeof labels, "integration=\"%s\",receiver_name=%.*s",
-             c->kind == INTEGRATION_DISCORD ? "discord" : "webhook", STR_FMT(buf_view(&name)));
+    snprintf(labels, sizeof labels, "integration=\"%s\",receiver_name=%.*s", integration_kind_name(c->kind),
+             STR_FMT(buf_view(&name)));
     buf_done(&name);
     i->m_sent = metric_counter("alertmanager_notifications_total",
                                "The total number of attempted notifications.", labels);

@@ -20,7 +20,7 @@ static void put_integration(Json *j, const Integration *i, i64 now)
     js_object(j);
     js_kv(j, "name", i->config->id);
     js_kv(j, "receiver", i->receiver->name);
-    js_kv(j, "kind", i->config->kind == INTEGRATION_DISCORD ? S("discord") : S("webhook"));
+    js_kv(j, "kind", str_c(integration_kind_name(i->config->kind)));
     js_kv(j, "health", str_c(health));
     js_key(j, S("queued"));
     js_u64(j, i->queue.len);

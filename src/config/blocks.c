@@ -227,7 +227,7 @@ static void proxy_fields(ConfMap *m, HttpClientConfig *ret)
     const ConfNode *connect = conf_get(m, "proxy_connect_header");
     size_t host = str_find(ret->proxy_url, S("://"));
     if (ret->proxy_url.len && (host == SIZE_MAX || host + 3 >= ret->proxy_url.len))
-        conf_error(m->conf, url, "is not a URL such as http://proxy:3128");
+        conf_warn(m->conf, url, "is not a URL such as http://proxy:3128: no request will get through");
     if (connect && connect->kind == CONF_MAP && connect->len) {
         for (u32 i = 0; i < connect->len; i++)
             for (u32 k = 0; k < connect->items[i].len; k++)

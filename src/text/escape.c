@@ -152,3 +152,85 @@ void go_quote(Buf *out, Str s)
     }
     buf_char(out, '"');
 }
+
+static bool read_hex(Str s, size_t at, u32 n, u32 *ret)
+{
+    u32 v = 0;
+    if (at + n > s.len)
+        return false;
+    for (u32 i = 0; i < n; i++) {
+        u32 d = hex_digit(s.at[at + i]);
+        if (d > 15)
+            return false;
+        v = v << 4 | d;
+    }
+    *ret = v;
+    return true;
+}
+
+/* Decodes the escape at s.at[*i] (after the backslash) into out; false when malformed. */
+static bool unquote_escape(Str s, size_t *i, char quote, char *out, size_t *len)
+{
+    static const char from[] = "abfnrtv\\", to[] = "\a\b\f\n\r\t\v\\";
+    char c = s.at[(*i)++];
+    const char *simple = c ? strchr(from, c) : NULL;
+    u32 v = 0;
+    if (simple) {
+        out[(*len)++] = to[simple - from];
+    } else if (c == quote) {
+        out[(*len)++] = c;
+    } else if (c >= '0' && c <= '7') {
+        v = (u32)(c - '0');
+        for (int k = 0; k < 2; k++, (*i)++) {
+            if (*i >= s.len || s.at[*i] < '0' || s.at[*i] > '7')
+                return false;
+            v = v << 3 | (u32)(s.at[*i] - '0');
+        }
+        if (v > 255)
+            return false;
+        out[(*len)++] = (char)v;
+    } else if (c == 'x') {
+        if (!read_hex(s, *i, 2, &v))
+            return false;
+        *i += 2;
+        out[(*len)++] = (char)v;
+    } else if (c == 'u' || c == 'U') {
+        u32 n = c == 'u' ? 4 : 8;
+        if (!read_hex(s, *i, n, &v) || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
+            return false;
+        *i += n;
+        *len += rune_encode(v, out + *len);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool go_unquote(Str quoted, Arena *arena, Str *ret)
+{
+    if (quoted.len < 2 || quoted.at[0] != quoted.at[quoted.len - 1])
+        return false;
+    char quote = quoted.at[0];
+    Str s = str_sub(quoted, 1, quoted.len - 1);
+    if (quote == '`' || str_find_char(s, '\\') == SIZE_MAX) {
+        *ret = s;
+        return str_find_char(s, quote) == SIZE_MAX && (quote == '`' || str_find_char(s, '\n') == SIZE_MAX);
+    }
+    char *out = arena_array(arena, char, s.len + 1);
+    size_t len = 0;
+    if (!out)
+        return false;
+    for (size_t i = 0; i < s.len;) {
+        if (s.at[i] == quote || s.at[i] == '\n')
+            return false;
+        if (s.at[i] != '\\') {
+            out[len++] = s.at[i++];
+            continue;
+        }
+        i++;
+        if (i >= s.len || !unquote_escape(s, &i, quote, out, &len))
+            return false;
+    }
+    *ret = str_of(out, len);
+    return true;
+}

@@ -67,6 +67,8 @@ void base64_encode(Buf *out, Str bytes);
 Err base64_decode(Buf *out, Str s);   /* standard alphabet, padding required */
 void hex_encode(Buf *out, Str bytes); /* lower case */
 void go_quote(Buf *out, Str s);       /* strconv.Quote */
+/* strconv.Unquote of a text with its quotes (" ' or `); false when malformed. Borrows where it can, else arena. */
+bool go_unquote(Str quoted, Arena *arena, Str *ret);
 
 /* ---- letters (case.c): ASCII, Latin, Greek, Cyrillic; other scripts as they are ---- */
 u32 rune_upper(u32 rune);

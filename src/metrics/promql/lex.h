@@ -104,5 +104,3 @@ const char *tok_text(Tok t); /* "and", "==", "sum" */
 bool tok_is_aggr(Tok t);
 void tok_describe(Buf *out, Token t,
                   Str input); /* as "unexpected ..." names it: identifier "x", <op:*>, end of input */
-/* The value of a quoted string, escapes undone; false when malformed. Borrows where it can, else arena. */
-bool lex_unquote(Str quoted, Arena *arena, Str *ret);

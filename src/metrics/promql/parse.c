@@ -79,7 +79,7 @@ Str parse_text(const Parser *p, Token t)
 
 bool parse_unquote(Parser *p, Token t, Str *ret)
 {
-    if (lex_unquote(parse_text(p, t), p->arena, ret))
+    if (go_unquote(parse_text(p, t), p->arena, ret))
         return true;
     parse_error(p, t.from, t.to, "error unquoting string %s: invalid syntax",
                 parse_quote(p, parse_text(p, t)));
