@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     alert_config_print_issues(c, &out);
     if (alert_config_verdict(c, &why) == OK) {
         Label labels[] = {{S("alertname"), S("A")}};
-        NotifyAlert alert = {.labels = {labels, 1}, .starts_ms = 1};
+        NotifyAlert alert = {.labels = {labels, 1}, .starts_ns = 1};
         NotifyData d = {.receiver = S("r"), .alerts = &alert, .len = 1, .group_labels = {labels, 1}};
         TmplSet *set = notify_templates_new();
         Arena arena;

@@ -1,19 +1,25 @@
-/* alert: from firing rules to people. alertmanager.yml, grouping, deduplication, repeats; the messages themselves are
- * notify/'s.
+/* alert: from firing rules to people. alertmanager.yml, routing, silences, inhibition, deduplication, repeats,
+ * Alertmanager's API; the messages themselves are notify/'s.
  *
  *     AlertConfig *cfg = alert_config_load(vfs, "alertmanager.yml");    or alert_config_discord(url)
  *     Alerter *a; alerter_open(&a, &env, &why); alerter_apply(a, cfg);
- *     rules' env.alerts = alerter_sink(a);
+ *     rules' env.alerts = alerter_sink(a);  AlertApi *api = alert_api_new(a, ...); alert_api_routes(api, server);
  *     alerter_close(a);
  *
- * A notice enters the group its labels choose. A group is looked at after group_wait, then every group_interval. What
- * changed since the last notification (kept as a durable fact) decides whether each integration of the receiver is
- * told. Telling = the finished message goes into the outbox, synced, before anything is sent; deliveries then run per
- * integration in order, one at a time, and record what the provider answered. A crash between sending and recording
- * sends that one message twice; nothing is lost.
+ * An alert (state.h) is merged with what is known of it, written to the log, and enters a group for each route it takes.
+ * A group is looked at after group_wait, then every group_interval: inhibited alerts leave, then those of a muted route,
+ * then silenced ones. What changed since the last notification (kept as a durable fact) decides whether each integration
+ * of the receiver is told. Telling = the finished message goes into the outbox, synced, before anything is sent;
+ * deliveries then run per lane in order, one at a time, and record what the provider answered. A group keeps to its lane;
+ * Discord has one lane per integration, others four. A crash between sending and recording sends that one message twice;
+ * nothing is lost.
  *
- * Threads: sinks from any thread; apply and close from any thread but the
- * one whose loop carries env.client (they wait for deliveries under way) and those of env.pool.
+ * What was posted (alerts, silences) is on disk before the answer; what our own rules say is within a second. After a
+ * restart alerts whose end has passed meanwhile get five minutes: whoever sends them could not.
+ *
+ * Threads: one lock over alerts, silences and groups, held for a few hundred alerts at a time. Sinks and requests from any
+ * thread; apply and close from any thread but the one whose loop carries env.client (they wait for deliveries under
+ * way) and those of env.pool.
  */
 #pragma once
 #include "base/base.h"
@@ -38,6 +44,12 @@ typedef struct MatchList {        /* owns its expressions; strings live in the a
 /* `{a="b", c=~"d"}`, `a=b,c=d`: none or more. ret_remark (may be NULL) says what to rewrite; empty = nothing. */
 Err match_parse(Str in, Arena *arena, MatchList *ret, Str *ret_remark, Why *why);
 Err match_parse_one(Str in, Arena *arena, MatchList *ret, Why *why); /* exactly one, no braces */
+/* As matcher_init, but a dot matches no line feed: Alertmanager's way. */
+Err match_init(Matcher *m, MatchOp op, Str name, Str value, Why *why);
+/* Alertmanager's order of label sets: fewer labels first, then by names and values. */
+int alert_labels_order(Labels a, Labels b);
+/* And of alerts in a notification: by job, by instance, then so. */
+int alerts_order(Labels a, Labels b);
 void match_list_done(MatchList *l);
 void match_print(Buf *out, const Matcher *m);  /* a="b"; "odd name"="b" */
 void match_print_all(Buf *out, Matchers m);    /* {a="b",c=~"d"} */
@@ -186,6 +198,10 @@ typedef struct AlerterEnv {
     void *call_arg;
     Vfs *vfs;
     const char *dir; /* <data>/alerts */
+    /* Limits; 0 = 120 h, none, none. */
+    i64 retention_ms; /* of silences that are over */
+    u32 silences_max;
+    u64 silence_bytes_max;
 } AlerterEnv;
 typedef struct AlertGlobals {
     Str external_url;       /* for links and {{ .ExternalURL }} */
@@ -197,10 +213,26 @@ Err alerter_open(Alerter **ret, const AlerterEnv *env, Why *why);
 void alerter_apply(Alerter *a, AlertConfig *c,
                    const AlertGlobals *g); /* g is copied, but relabel must live on */
 AlertSink *alerter_sink(Alerter *a);
-void alerter_close(Alerter *a); /* what is queued stays queued, on disk */
+/* Stops sending and the timer; requests may still read, and are refused what they post. What is queued stays queued, on
+ * disk. The loop must turn (or the caller be on it). */
+void alerter_stop(Alerter *a);
+void alerter_close(Alerter *a); /* stops if need be, and frees; nobody may ask any more */
 u64 alerter_queued(Alerter *a);
 /* JSON for pages: receivers with their health, queue and last error; groups with their alerts. No URL appears. */
 void alerter_status_json(Alerter *a, Json *j);
+
+/* ---- Alertmanager's API (api.c) and our own beside it (why.c) ---- */
+#define ALERTMANAGER_VERSION "0.33.1" /* whose behaviour this is */
+typedef struct AlertApi AlertApi;
+typedef struct AlertApiEnv {
+    const char *own_version;
+} AlertApiEnv;
+AlertApi *alert_api_new(Alerter *a, const AlertApiEnv *env);
+void alert_api_free(AlertApi *api);
+/* /api/v2/... as Alertmanager's OpenAPI file has it; /api/v1/alerting/... for pages: status, deliveries, routes, why, the
+ * preview of a silence. The server must be gone before the api is freed. */
+void alert_api_routes(AlertApi *api, HttpServer *s);
+void alert_api_refresh_metrics(AlertApi *api); /* before a page of metrics: counts by state */
 
 /* ---- Alertmanagers of prometheus.yml (alertmanagers.c) ---- */
 typedef struct Alertmanagers Alertmanagers;

@@ -276,45 +276,55 @@ static int by_cstr(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void read_template_file(ConfigReader *r, const ConfNode *at, const char *path)
+static Err read_template_file(Vfs *vfs, TmplSet *set, const char *path, Why *why)
 {
     Buf text;
-    Why why = {0};
     const char *base = strrchr(path, '/');
     buf_init(&text, FILE_BYTES_MAX);
-    if (vfs_read_file(r->vfs, path, FILE_BYTES_MAX, &text, &why) != OK ||
-        tmpl_parse(r->c->templates, str_c(base ? base + 1 : path), buf_view(&text), &why) != OK)
-        conf_error(r->conf, at, "template file %s: %s", path, why.text);
+    Err e = vfs_read_file(vfs, path, FILE_BYTES_MAX, &text, why);
+    if (e == OK)
+        e = tmpl_parse(set, str_c(base ? base + 1 : path), buf_view(&text), why);
     buf_done(&text);
+    if (e != OK)
+        why_prefix(why, "template file %s: ", path);
+    return e;
+}
+
+Err notify_templates_add(Vfs *vfs, TmplSet *set, Str pattern, Why *why)
+{
+    char path[1024];
+    Paths found = {0};
+    Listing l = {.out = &found};
+    Err e = OK;
+    if (pattern.len >= sizeof path)
+        return why_set(why, E_INVALID, "a template path of %zu bytes", pattern.len);
+    memcpy(path, pattern.at, pattern.len);
+    path[pattern.len] = 0;
+    char *slash = strrchr(path, '/');
+    snprintf(l.pattern, sizeof l.pattern, "%s", slash ? slash + 1 : path);
+    if (slash)
+        *slash = 0;
+    l.dir = slash ? (*path ? path : "/") : ".";
+    vfs->list(vfs, l.dir, on_name, &l, NULL);
+    if (found.len)
+        qsort(found.at, found.len, sizeof found.at[0], by_cstr);
+    for (size_t k = 0; k < found.len; k++) {
+        if (e == OK)
+            e = read_template_file(vfs, set, found.at[k], why);
+        mem_free(found.at[k]);
+    }
+    vec_done(&found);
+    return e;
 }
 
 static void read_templates(ConfigReader *r, ConfMap *top)
 {
     const Str *patterns;
     u32 n = r->c->templates_len = conf_strs(top, "templates", &patterns);
-    const ConfNode *at = conf_get(top, "templates");
     for (u32 i = 0; i < n; i++) {
-        char path[1024];
-        Str full = conf_file_path(r->conf, patterns[i]);
-        if (full.len >= sizeof path)
-            continue;
-        memcpy(path, full.at, full.len);
-        path[full.len] = 0;
-        char *slash = strrchr(path, '/');
-        Paths found = {0};
-        Listing l = {.out = &found};
-        snprintf(l.pattern, sizeof l.pattern, "%s", slash ? slash + 1 : path);
-        if (slash)
-            *slash = 0;
-        l.dir = slash ? (*path ? path : "/") : ".";
-        r->vfs->list(r->vfs, l.dir, on_name, &l, NULL);
-        if (found.len)
-            qsort(found.at, found.len, sizeof found.at[0], by_cstr);
-        for (size_t k = 0; k < found.len; k++) {
-            read_template_file(r, at, found.at[k]);
-            mem_free(found.at[k]);
-        }
-        vec_done(&found);
+        Why why = {0};
+        if (notify_templates_add(r->vfs, r->c->templates, conf_file_path(r->conf, patterns[i]), &why) != OK)
+            conf_error(r->conf, conf_get(top, "templates"), "%s", why.text);
     }
 }
 

@@ -1,101 +1,18 @@
-/* The alerter's frame: notices into groups, the timer, reload, shutdown. */
+/* The alerter's frame: notices in, the timer, reload, shutdown. */
 #include "alert/alerter_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- groups ---- */
-static void alert_done(GroupAlert *x)
-{
-    labels_disown(x->labels);
-    labels_disown(x->annotations);
-    mem_free(x->generator_url);
-}
-
-void group_remove_alert(AlertGroup *g, size_t i)
-{
-    u64map_del(&g->by_fingerprint, g->alerts.at[i].fingerprint);
-    alert_done(&g->alerts.at[i]);
-    g->alerts.at[i] = g->alerts.at[--g->alerts.len];
-    if (i < g->alerts.len)
-        u64map_put(&g->by_fingerprint, g->alerts.at[i].fingerprint, i);
-}
-
-void alert_group_free(AlertGroup *g)
-{
-    for (size_t i = 0; i < g->alerts.len; i++)
-        alert_done(&g->alerts.at[i]);
-    vec_done(&g->alerts);
-    u64map_done(&g->by_fingerprint);
-    labels_disown(g->labels);
-    mem_free((void *)g->key.at);
-    mem_free(g);
-}
-
-static AlertGroup *group_for(Alerter *a, const AlertRoute *route, Labels alert, i64 now, Arena *arena)
-{
-    Buf key;
-    buf_init(&key, 1 << 20);
-    Labels labels = alert_group_labels(route, alert, arena);
-    group_key_print(&key, route, labels);
-    AlertGroup *g = strmap_find(&a->by_key, buf_view(&key));
-    if (!g) {
-        g = mem_new(AlertGroup);
-        g->key = mem_dup(buf_view(&key));
-        g->labels = labels_own(labels);
-        g->route = route;
-        g->next_ms = now + route->group_wait_ms;
-        vec_push(&a->groups, g);
-        strmap_put(&a->by_key, g->key, g);
-        metric_set(a->m_groups, (f64)a->groups.len);
-    }
-    buf_done(&key);
-    return g;
-}
-
-/* One notice; the lock is held. */
-static void take_notice(Alerter *a, Labels labels, Labels annotations, i64 starts, i64 ends,
-                        Str generator_url, i64 now, Arena *arena)
-{
-    const AlertRoute *route = a->config ? alert_config_route(a->config) : NULL;
-    if (!route)
-        return;
-    u64 fp = labels_fingerprint(labels);
-    AlertGroup *g = group_for(a, route, labels, now, arena);
-    u64 *at = u64map_find(&g->by_fingerprint, fp);
-    bool resolved = ends && ends <= now;
-    if (!at) {
-        if (a->alerts_count >= ALERTS_MAX) {
-            metric_inc(a->m_dropped);
-            return;
-        }
-        a->alerts_count++;
-        u64map_put(&g->by_fingerprint, fp, g->alerts.len);
-        vec_push(&g->alerts, (GroupAlert){.fingerprint = fp, .labels = labels_own(labels)});
-        at = u64map_find(&g->by_fingerprint, fp);
-    }
-    GroupAlert *x = &g->alerts.at[*at];
-    labels_disown(x->annotations);
-    x->annotations = labels_own(annotations);
-    x->starts_ms = starts;
-    x->ends_ms = ends;
-    if (generator_url.len || !x->generator_url) {
-        mem_free(x->generator_url);
-        x->generator_url = mem_strdup(generator_url);
-    }
-    /* A condition older than group_wait need not wait again. */
-    if (!g->was_flushed && !resolved && starts + route->group_wait_ms < now)
-        g->next_ms = MIN(g->next_ms, now);
-}
-
+/* ---- notices of our own rules ---- */
 static void on_notices(AlertSink *s, const AlertNotice *alerts, u32 n)
 {
     Alerter *a = (Alerter *)((char *)s - offsetof(Alerter, sink));
     Arena arena;
     arena_init(&arena, NULL, 256 << 20);
-    i64 now = clock_wall_ms(a->env.clock);
+    i64 now_ns = clock_wall_ns(a->env.clock), now = now_ns / NS_PER_MS;
     mutex_lock(&a->lock);
-    for (u32 i = 0; i < n && !a->is_closing; i++) {
+    for (u32 i = 0; i < n && !a->is_closing && a->config; i++) {
         LabelsBuilder b;
         lb_init(&b, &arena, alerts[i].labels);
         for (u32 k = 0; k < a->globals.external_labels.len; k++) {
@@ -103,12 +20,21 @@ static void on_notices(AlertSink *s, const AlertNotice *alerts, u32 n)
             if (!lb_get(&b, l.name).len)
                 lb_set(&b, l.name, l.value);
         }
-        metric_inc(a->m_received);
         if (!relabel_apply(a->globals.relabel, &b))
             continue;
-        take_notice(a, lb_build(&b), alerts[i].annotations, alerts[i].starts_ms, alerts[i].ends_ms,
-                    alerts[i].generator_url, now, &arena);
+        NewAlert x = {.labels = lb_build(&b),
+                      .annotations = alerts[i].annotations,
+                      .generator_url = alerts[i].generator_url,
+                      .starts_ns = alerts[i].starts_ms * NS_PER_MS,
+                      .ends_ns = alerts[i].ends_ms * NS_PER_MS,
+                      .updated_ns = now_ns,
+                      .is_timeout = !alerts[i].ends_ms};
+        if (x.is_timeout)
+            x.ends_ns = now_ns + a->config->resolve_timeout_ms * NS_PER_MS;
+        if (x.labels.len)
+            alerter_put(a, &x, now, &arena);
     }
+    alert_state_commit(&a->state, false); /* the rules remember too and say it again: nobody waits */
     mutex_unlock(&a->lock);
     arena_done(&arena);
     alerter_tick_soon(a);
@@ -119,10 +45,36 @@ AlertSink *alerter_sink(Alerter *a)
     return &a->sink;
 }
 
+Err alerter_post(Alerter *a, const NewAlert *alerts, u32 n, Why *why)
+{
+    enum { AT_ONCE = 256 };
+    Arena arena;
+    arena_init(&arena, NULL, 256 << 20);
+    mutex_lock(&a->lock);
+    u64 after = alert_state_ticket(&a->state), ticket = after;
+    Err e = a->is_closing || !a->config ? why_set(why, E_UNAVAILABLE, "shutting down") : OK;
+    for (u32 i = 0; i < n && e == OK; i++) {
+        alerter_put(a, &alerts[i], clock_wall_ms(a->env.clock), &arena);
+        if (i % AT_ONCE == AT_ONCE - 1 && i + 1 < n) { /* others want the lock too */
+            alert_state_commit(&a->state, false);
+            mutex_unlock(&a->lock);
+            arena_reset(&arena);
+            mutex_lock(&a->lock);
+            e = a->is_closing ? why_set(why, E_UNAVAILABLE, "shutting down") : OK;
+        }
+    }
+    ticket = alert_state_commit(&a->state, true);
+    mutex_unlock(&a->lock);
+    arena_done(&arena);
+    Err waited = alert_state_wait(&a->state, after, ticket, why);
+    alerter_tick_soon(a);
+    return e != OK ? e : waited;
+}
+
 /* ---- the timer ---- */
 typedef struct Job {
     Alerter *a;
-    Integration *i;
+    Lane *l;
 } Job;
 
 static void run_flush(void *arg)
@@ -130,7 +82,7 @@ static void run_flush(void *arg)
     Alerter *a = arg;
     alerter_flush_due(a);
     mutex_lock(&a->lock);
-    a->flushing = false;
+    a->flushing--;
     cond_broadcast(&a->idle);
     mutex_unlock(&a->lock);
     alerter_tick_soon(a);
@@ -140,78 +92,118 @@ static void run_deliver(void *arg)
 {
     Job *j = arg;
     Alerter *a = j->a;
-    integration_deliver(a, j->i);
+    lane_deliver(a, j->l);
     mutex_lock(&a->lock);
-    j->i->busy = false;
+    j->l->busy = false;
     cond_broadcast(&a->idle);
     mutex_unlock(&a->lock);
     mem_free(j);
     alerter_tick_soon(a);
 }
 
-static void start_flush(Alerter *a)
+static void run_compact(void *arg)
+{
+    Alerter *a = arg;
+    Why why = {0};
+    if (alert_state_compact(&a->state, &a->lock, &why) != OK)
+        LOG_WARN("alert", "The alert log could not be compacted; it grows on", LF_WHY(&why));
+    mutex_lock(&a->lock);
+    a->compacting = false;
+    cond_broadcast(&a->idle);
+    mutex_unlock(&a->lock);
+}
+
+static void start(Alerter *a, Pool *pool, void (*fn)(void *arg), void *arg,
+                  void (*undo)(Alerter *a, void *arg))
 {
     if (!a->env.pool) {
-        run_flush(a);
-    } else if (pool_submit(a->env.pool, run_flush, a) != OK) {
+        fn(arg);
+    } else if (pool_submit(pool, fn, arg) != OK) {
         mutex_lock(&a->lock);
-        a->flushing = false;
+        undo(a, arg);
+        cond_broadcast(&a->idle);
         mutex_unlock(&a->lock);
     }
 }
 
-static void start_deliver(Alerter *a, Integration *i)
+static void undo_flush(Alerter *a, void *arg)
 {
-    Job *j = mem_new(Job);
-    *j = (Job){a, i};
-    if (!a->env.pool) {
-        run_deliver(j);
-    } else if (pool_submit(a->env.pool, run_deliver, j) != OK) {
-        mem_free(j);
-        mutex_lock(&a->lock);
-        i->busy = false;
-        mutex_unlock(&a->lock);
-    }
+    a->flushing--;
+}
+static void undo_compact(Alerter *a, void *arg)
+{
+    a->compacting = false;
+}
+static void undo_deliver(Alerter *a, void *arg)
+{
+    Job *j = arg;
+    j->l->busy = false;
+    mem_free(j);
 }
 
-static bool has_work(const Integration *i, i64 now)
+/* Lanes with something to send, into ready; when the next one may be. The lock is held. */
+typedef VEC(Lane *) Lanes;
+static i64 collect_lanes(Alerter *a, i64 now, Lanes *ready)
 {
-    return i->queue.len && !i->busy && i->blocked_until_ms <= now;
+    i64 next = INT64_MAX;
+    for (size_t i = 0; i < a->integrations.len; i++) {
+        Integration *x = a->integrations.at[i];
+        for (u32 k = 0; k < x->lanes_len; k++) {
+            Lane *l = &x->lanes[k];
+            i64 until = MAX(l->blocked_until_ms, x->blocked_until_ms);
+            if (!l->queue.len || l->busy)
+                continue;
+            if (until > now) {
+                next = MIN(next, until);
+                continue;
+            }
+            l->busy = true;
+            vec_push(ready, l);
+        }
+    }
+    return next;
 }
 
 static void on_tick(void *arg)
 {
+    enum { COLLECT_MS = 60 * 1000 };
     Alerter *a = arg;
     i64 now = clock_wall_ms(a->env.clock), next = now + 60 * MS_PER_SEC;
-    bool flush = false;
-    VEC(Integration *) ready = {0};
+    u32 flush = 0;
+    bool compact = false;
+    Lanes ready = {0};
     mutex_lock(&a->lock);
     a->tick_posted = false;
-    if (!a->is_closing) {
-        for (size_t i = 0; i < a->groups.len; i++) {
-            flush |= a->groups.at[i]->next_ms <= now;
-            next = MIN(next, MAX(a->groups.at[i]->next_ms, now + 1));
-        }
-        flush = flush && !a->flushing;
-        a->flushing |= flush;
-        for (size_t i = 0; i < a->integrations.len; i++) {
-            Integration *x = a->integrations.at[i];
-            if (has_work(x, now)) {
-                x->busy = true;
-                vec_push(&ready, x);
-            } else if (x->queue.len && !x->busy) {
-                next = MIN(next, x->blocked_until_ms);
-            }
-        }
-    }
     bool closing = a->is_closing;
+    if (!closing) {
+        i64 due = a->heap.len ? a->heap.at[0]->next_ms : INT64_MAX;
+        if (due <= now) {
+            u32 most = a->env.pool && a->heap.len > 16 ? FLUSH_JOBS_MAX : 1;
+            while (a->flushing < most)
+                a->flushing++, flush++;
+        } else {
+            next = MIN(next, due);
+        }
+        next = MIN(next, collect_lanes(a, now, &ready));
+        if (now - a->collected_ms >= COLLECT_MS || now < a->collected_ms) {
+            silences_collect(&a->state, now * NS_PER_MS);
+            a->collected_ms = now;
+        }
+        compact = !a->compacting && alert_state_wants_compaction(&a->state);
+        a->compacting |= compact;
+    }
     mutex_unlock(&a->lock);
     if (!closing)
         timer_start_in_ms(a->env.loop, &a->timer, MAX(next - now, 1));
-    if (flush)
-        start_flush(a);
-    for (size_t i = 0; i < ready.len; i++)
-        start_deliver(a, ready.at[i]);
+    while (flush--)
+        start(a, a->env.pool, run_flush, a, undo_flush);
+    if (compact)
+        start(a, a->env.pool, run_compact, a, undo_compact);
+    for (size_t i = 0; i < ready.len; i++) {
+        Job *j = mem_new(Job);
+        *j = (Job){a, ready.at[i]};
+        start(a, a->deliver_pool ? a->deliver_pool : a->env.pool, run_deliver, j, undo_deliver);
+    }
     vec_done(&ready);
 }
 
@@ -226,7 +218,7 @@ void alerter_tick_soon(Alerter *a)
         loop_post(a->env.loop, on_tick, a);
 }
 
-/* ---- open, apply, close ---- */
+/* ---- open ---- */
 typedef struct OldFacts {
     VEC(Str) keys;
     i64 before_ms;
@@ -254,33 +246,78 @@ static void forget_old_facts(Alerter *a)
     vec_done(&o.keys);
 }
 
-Err alerter_open(Alerter **ret, const AlerterEnv *env, Why *why)
+/* Whoever sends alerts could not say for a while that they still fire: they get as long as one that is sent without an end. */
+static void hold_alerts(Alerter *a)
 {
-    Alerter *a = mem_new(Alerter);
-    a->env = *env;
-    a->sink.send = on_notices;
-    mutex_init(&a->lock, RANK_ALERT);
-    cond_init(&a->idle);
-    timer_init(&a->timer, on_tick, a);
-    a->m_received =
+    i64 now = clock_wall_ns(a->env.clock), until = now + 5 * 60 * NS_PER_SEC;
+    size_t cursor = 0;
+    u64 key, value;
+    while (u64map_next(&a->state.alerts, &cursor, &key, &value)) {
+        StoredAlert *x = (StoredAlert *)(uintptr_t)value;
+        if (x->ends_ns > x->updated_ns && x->ends_ns < until) {
+            x->ends_ns = until;
+            x->is_timeout = true;
+        }
+    }
+}
+
+static void make_metrics(Alerter *a)
+{
+    static const char *const reasons[] = {"reason=\"silence\"", "reason=\"inhibition\"",
+                                          "reason=\"mute_time_interval\"", "reason=\"active_time_interval\""};
+    a->m_firing = metric_counter("alertmanager_alerts_received_total", "The total number of received alerts.",
+                                 "status=\"firing\",version=\"v2\"");
+    a->m_resolved =
         metric_counter("alertmanager_alerts_received_total", "The total number of received alerts.",
-                       "status=\"firing\",version=\"internal\"");
+                       "status=\"resolved\",version=\"v2\"");
+    a->m_invalid = metric_counter("alertmanager_alerts_invalid_total",
+                                  "The total number of received alerts that were invalid.", "version=\"v2\"");
     a->m_dropped = metric_counter("pharos_alerts_dropped_total",
                                   "Alerts that were over the limit of alerts held at once.", "");
     a->m_groups =
         metric_gauge("alertmanager_dispatcher_aggregation_groups", "Number of active aggregation groups", "");
+    for (size_t i = 0; i < COUNT_OF(reasons); i++)
+        a->m_suppressed[i] =
+            metric_counter("alertmanager_notifications_suppressed_total",
+                           "The total number of notifications suppressed for being silenced, "
+                           "inhibited, outside of active time intervals or within muted time "
+                           "intervals.",
+                           reasons[i]);
+}
+
+Err alerter_open(Alerter **ret, const AlerterEnv *env, Why *why)
+{
+    Alerter *a = mem_new(Alerter);
+    char log[4096];
+    a->env = *env;
+    a->sink.send = on_notices;
+    a->started_ms = clock_wall_ms(env->clock);
+    mutex_init(&a->lock, RANK_ALERT);
+    cond_init(&a->idle);
+    timer_init(&a->timer, on_tick, a);
+    make_metrics(a);
+    alert_state_init(&a->state);
+    snprintf(log, sizeof log, "%s/log", env->dir);
     Err e = vfs_mkdirs(env->vfs, env->dir, why);
     if (e == OK)
         e = outbox_open(&a->outbox, env->vfs, env->clock, env->dir, why);
+    if (e == OK)
+        e = alert_state_open(&a->state, env->vfs, env->clock, log, why);
     if (e != OK) {
         alerter_close(a);
         return e;
     }
+    if (env->retention_ms)
+        a->state.silences.retention_ns = env->retention_ms * NS_PER_MS;
+    a->state.silences.silences_max = env->silences_max;
+    a->state.silences.bytes_max = env->silence_bytes_max;
+    hold_alerts(a);
     forget_old_facts(a);
     *ret = a;
     return OK;
 }
 
+/* ---- apply, close ---- */
 void queue_item_done(QueueItem *q)
 {
     mem_free((void *)q->group_key.at);
@@ -289,9 +326,11 @@ void queue_item_done(QueueItem *q)
 
 static void integration_free(Integration *i)
 {
-    for (size_t k = 0; k < i->queue.len; k++)
-        queue_item_done(&i->queue.at[k]);
-    vec_done(&i->queue);
+    for (u32 l = 0; l < LANES_MAX; l++) {
+        for (size_t k = 0; k < i->lanes[l].queue.len; k++)
+            queue_item_done(&i->lanes[l].queue.at[k]);
+        vec_done(&i->lanes[l].queue);
+    }
     mem_free(i);
 }
 
@@ -301,6 +340,9 @@ static Integration *integration_new(const Receiver *r, const IntegrationConfig *
     Integration *i = mem_new(Integration);
     i->config = c;
     i->receiver = r;
+    i->lanes_len = c->kind == INTEGRATION_DISCORD ? 1 : LANES_MAX; /* one bucket, and edits need the order */
+    for (u32 k = 0; k < LANES_MAX; k++)
+        i->lanes[k].of = i;
     Buf name;
     buf_init(&name, 300);
     go_quote(&name, str_sub(r->name, 0, str_rune_prefix(r->name, 60)));
@@ -311,6 +353,10 @@ static Integration *integration_new(const Receiver *r, const IntegrationConfig *
                                "The total number of attempted notifications.", labels);
     i->m_failed = metric_counter("alertmanager_notifications_failed_total",
                                  "The total number of failed notifications.", labels);
+    i->m_requests = metric_counter("alertmanager_notification_requests_total",
+                                   "The total number of attempted notification requests.", labels);
+    i->m_requests_failed = metric_counter("alertmanager_notification_requests_failed_total",
+                                          "The total number of failed notification requests.", labels);
     return i;
 }
 
@@ -323,12 +369,34 @@ static bool same_address(const IntegrationConfig *x, const IntegrationConfig *y)
 static void wait_idle(Alerter *a)
 {
     for (bool busy = true; busy;) {
-        busy = a->flushing;
+        busy = a->flushing || a->compacting;
         for (size_t i = 0; i < a->integrations.len; i++)
-            busy |= a->integrations.at[i]->busy;
+            for (u32 k = 0; k < LANES_MAX; k++)
+                busy |= a->integrations.at[i]->lanes[k].busy;
         if (busy)
             cond_wait(&a->idle, &a->lock);
     }
+}
+
+static void hand_over(Alerter *a, Integration *old, Integration *heir)
+{
+    for (u32 l = 0; l < LANES_MAX; l++) {
+        Lane *from = &old->lanes[l];
+        for (size_t k = 0; k < from->queue.len; k++) {
+            if (heir) {
+                vec_push(&heir->lanes[l].queue, from->queue.at[k]);
+                continue;
+            }
+            outbox_dead(a->outbox, from->queue.at[k].id, S("the receiver is no longer configured"), NULL);
+            queue_item_done(&from->queue.at[k]);
+        }
+        from->queue.len = 0;
+    }
+    if (heir && same_address(heir->config, old->config)) {
+        heir->blocked_until_ms = old->blocked_until_ms;
+        heir->last_ok_ms = old->last_ok_ms;
+    }
+    integration_free(old);
 }
 
 /* New integrations take over queues and blocks of those of the same id; a stopped one gets another chance. */
@@ -339,27 +407,14 @@ static void replace_integrations(Alerter *a, const AlertConfig *c)
     const Receiver *rs = alert_config_receivers(c, &len);
     for (u32 i = 0; i < len; i++)
         for (u32 k = 0; k < rs[i].len; k++)
-            vec_push(&fresh, integration_new(&rs[i], &rs[i].integrations[k]));
+            if (integration_specs[rs[i].integrations[k].kind].is_sent)
+                vec_push(&fresh, integration_new(&rs[i], &rs[i].integrations[k]));
     for (size_t i = 0; i < a->integrations.len; i++) {
-        Integration *old = a->integrations.at[i];
         Integration *heir = NULL;
         for (size_t k = 0; k < fresh.len; k++)
-            if (str_eq(fresh.at[k]->config->id, old->config->id))
+            if (str_eq(fresh.at[k]->config->id, a->integrations.at[i]->config->id))
                 heir = fresh.at[k];
-        for (size_t k = 0; k < old->queue.len; k++) {
-            if (heir) {
-                vec_push(&heir->queue, old->queue.at[k]);
-            } else {
-                outbox_dead(a->outbox, old->queue.at[k].id, S("the receiver is no longer configured"), NULL);
-                queue_item_done(&old->queue.at[k]);
-            }
-        }
-        old->queue.len = 0;
-        if (heir && same_address(heir->config, old->config)) {
-            heir->blocked_until_ms = old->blocked_until_ms;
-            heir->last_ok_ms = old->last_ok_ms;
-        }
-        integration_free(old);
+        hand_over(a, a->integrations.at[i], heir);
     }
     a->integrations.len = 0;
     for (size_t i = 0; i < fresh.len; i++)
@@ -367,27 +422,19 @@ static void replace_integrations(Alerter *a, const AlertConfig *c)
     vec_done(&fresh);
 }
 
-static void regroup(Alerter *a, i64 now)
+/* As many threads as can be at it, so that one that waits for its provider holds up nobody. Returns the old pool. */
+static Pool *resize_pool(Alerter *a)
 {
-    VEC(AlertGroup *) old = {0};
-    for (size_t i = 0; i < a->groups.len; i++)
-        vec_push(&old, a->groups.at[i]);
-    a->groups.len = 0;
-    a->alerts_count = 0;
-    strmap_done(&a->by_key);
-    a->by_key = (StrMap){0};
-    Arena arena;
-    arena_init(&arena, NULL, 256 << 20);
-    for (size_t i = 0; i < old.len; i++) {
-        for (size_t k = 0; k < old.at[i]->alerts.len; k++) {
-            GroupAlert *x = &old.at[i]->alerts.at[k];
-            take_notice(a, x->labels, x->annotations, x->starts_ms, x->ends_ms, str_c(x->generator_url), now,
-                        &arena);
-        }
-        alert_group_free(old.at[i]);
-    }
-    arena_done(&arena);
-    vec_done(&old);
+    u32 threads = 0;
+    for (size_t i = 0; i < a->integrations.len; i++)
+        threads += a->integrations.at[i]->lanes_len;
+    threads = MIN(threads, (u32)DELIVER_THREADS_MAX);
+    if (!a->env.pool || threads == a->deliver_threads)
+        return NULL;
+    Pool *old = a->deliver_pool;
+    a->deliver_pool = threads ? pool_new("deliver", threads, 4096) : NULL;
+    a->deliver_threads = threads;
+    return old;
 }
 
 void alerter_apply(Alerter *a, AlertConfig *c, const AlertGlobals *g)
@@ -404,8 +451,10 @@ void alerter_apply(Alerter *a, AlertConfig *c, const AlertGlobals *g)
     a->globals = globals;
     a->globals_arena = arena;
     replace_integrations(a, c);
-    regroup(a, clock_wall_ms(a->env.clock));
+    Pool *old_pool = resize_pool(a);
+    alerter_regroup(a, clock_wall_ms(a->env.clock));
     mutex_unlock(&a->lock);
+    pool_free(old_pool);
     alert_config_unref(old);
     if (old_arena) {
         arena_done(old_arena);
@@ -422,8 +471,10 @@ static void stop_timer(void *arg)
     timer_stop(a->env.loop, &a->timer);
 }
 
-void alerter_close(Alerter *a)
+void alerter_stop(Alerter *a)
 {
+    if (a->is_stopped)
+        return;
     mutex_lock(&a->lock);
     a->is_closing = true;
     wait_idle(a);
@@ -436,13 +487,19 @@ void alerter_close(Alerter *a)
     } else {
         loop_call(a->env.loop, stop_timer, a);
     }
+    a->is_stopped = true;
+}
+
+void alerter_close(Alerter *a)
+{
+    alerter_stop(a);
+    pool_free(a->deliver_pool);
     for (size_t i = 0; i < a->integrations.len; i++)
         integration_free(a->integrations.at[i]);
     vec_done(&a->integrations);
-    for (size_t i = 0; i < a->groups.len; i++)
-        alert_group_free(a->groups.at[i]);
-    vec_done(&a->groups);
-    strmap_done(&a->by_key);
+    alerter_free_groups(a);
+    inhibitor_done(&a->inhibitor);
+    alert_state_close(&a->state);
     if (a->outbox)
         outbox_close(a->outbox);
     alert_config_unref(a->config);

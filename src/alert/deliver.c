@@ -27,10 +27,11 @@ void alerter_load_outbox(Alerter *a)
         mutex_lock(&a->lock);
         Integration *i = find_integration(a, id);
         if (i && item.body.len)
-            vec_push(&i->queue, (QueueItem){.id = item.id,
-                                            .group_key = mem_dup(group_key),
-                                            .body = mem_dup(item.body),
-                                            .created_ms = item.created_ms});
+            vec_push(&i->lanes[hash_str(group_key) % i->lanes_len].queue,
+                     (QueueItem){.id = item.id,
+                                 .group_key = mem_dup(group_key),
+                                 .body = mem_dup(item.body),
+                                 .created_ms = item.created_ms});
         mutex_unlock(&a->lock);
         if (!i || !item.body.len)
             outbox_dead(a->outbox, item.id, S("the receiver is no longer configured"), NULL);
@@ -90,10 +91,13 @@ static void send_item(Alerter *a, const Integration *i, const QueueItem *q, Aren
         return;
     }
     Delivery d = {.config = i->config,
-                  .kind = kind == ITEM_WEBHOOK ? 'W'
-                          : kind == ITEM_REPLY ? 'R'
-                                               : 'P',
-                  .body = str_skip(q->body, 1)};
+                  .kind = kind == ITEM_WEBHOOK || kind == ITEM_URL  ? 'W'
+                          : kind == ITEM_REPLY || kind == ITEM_MORE ? 'R'
+                                                                    : 'P',
+                  .body = str_skip(q->body, 1),
+                  .group_key = q->group_key};
+    if (kind == ITEM_URL)
+        str_cut(d.body, '\n', &d.url, &d.body);
     notify_deliver(&t, &d, arena, ret);
     if (ret->verdict == DELIVERED && kind == ITEM_POST && ret->provider_id[0]) {
         Str key = alerter_key(arena, "m\n", i->config->id, q->group_key);
@@ -130,87 +134,127 @@ static void block(Alerter *a, const Integration *i, bool global, i64 until)
             a->integrations.at[k]->blocked_until_ms = MAX(a->integrations.at[k]->blocked_until_ms, until);
 }
 
-static void pop(Alerter *a, Integration *i)
+static void pop(Alerter *a, Lane *l)
 {
     mutex_lock(&a->lock);
-    queue_item_done(&i->queue.at[0]);
-    memmove(i->queue.at, i->queue.at + 1, (i->queue.len - 1) * sizeof i->queue.at[0]);
-    i->queue.len--;
+    queue_item_done(&l->queue.at[0]);
+    memmove(l->queue.at, l->queue.at + 1, (l->queue.len - 1) * sizeof l->queue.at[0]);
+    l->queue.len--;
     mutex_unlock(&a->lock);
 }
 
-static void give_up(Alerter *a, Integration *i, u64 id, const char *reason)
+void alerter_note(Alerter *a, const Integration *i, Str group_key, const char *state, const char *provider_id,
+                  const char *reason)
 {
-    metric_inc(i->m_failed);
-    LOG_ERROR("alert", "Notification given up", LF_STR("integration", i->config->id), LF_C("reason", reason));
-    outbox_dead(a->outbox, id, str_c(reason), NULL);
-    pop(a, i);
+    mutex_lock(&a->lock);
+    ledger_add(&a->state, clock_wall_ms(a->env.clock), i->config->id, group_key, state, provider_id, reason);
+    mutex_unlock(&a->lock);
 }
 
-/* What the answer means for the item and the integration. */
-static void settle(Alerter *a, Integration *i, const QueueItem *q, const DeliveryResult *r)
+static void give_up(Alerter *a, Lane *l, const QueueItem *q, const char *reason)
 {
-    i64 now = clock_wall_ms(a->env.clock);
-    bool too_old = now - q->created_ms > DELIVERY_AGE_MAX_MS;
-    mutex_lock(&a->lock);
+    Integration *i = l->of;
+    metric_inc(i->m_failed);
+    LOG_ERROR("alert", "Notification given up", LF_STR("integration", i->config->id), LF_C("reason", reason));
+    alerter_note(a, i, q->group_key, "given up", "", reason);
+    outbox_dead(a->outbox, q->id, str_c(reason), NULL);
+    pop(a, l);
+}
+
+static const char *done_word(const QueueItem *q)
+{
+    switch (q->body.at[0]) {
+    case ITEM_EDIT:
+        return "edited";
+    case ITEM_FINAL:
+        return "resolved";
+    default:
+        return "accepted";
+    }
+}
+
+/* What the answer means for the lane and the integration. The lock is held. */
+static void take_answer(Alerter *a, Lane *l, const DeliveryResult *r, i64 now, bool too_old)
+{
+    Integration *i = l->of;
     if (r->pause_ms)
         block(a, i, false, now + r->pause_ms);
     if (r->verdict == DELIVERED) {
-        i->fails = 0;
+        l->fails = 0;
         i->last_ok_ms = now;
     } else {
         str_fit(i->last_error, sizeof i->last_error, r->reason);
         i->last_error_ms = now;
     }
     if (r->verdict == DELIVERY_RETRY && !too_old) {
-        i64 wait = r->retry_ms ? r->retry_ms + (i64)(random_u64() % 50) : backoff_ms(i->fails);
-        i->fails++;
-        block(a, i, r->is_global, now + wait);
+        /* The provider's own pause is for everything it gets; ours for what failed. */
+        if (r->retry_ms)
+            block(a, i, r->is_global, now + r->retry_ms + (i64)(random_u64() % 50));
+        else
+            l->blocked_until_ms = now + backoff_ms(l->fails);
+        l->fails++;
     }
     if (r->verdict == DELIVERY_STOP)
         i->is_stopped = true;
+}
+
+static void settle(Alerter *a, Lane *l, QueueItem *q, const DeliveryResult *r)
+{
+    Integration *i = l->of;
+    i64 now = clock_wall_ms(a->env.clock);
+    bool too_old = now - q->created_ms > DELIVERY_AGE_MAX_MS;
+    mutex_lock(&a->lock);
+    take_answer(a, l, r, now, too_old);
     mutex_unlock(&a->lock);
+    metric_inc(i->m_requests);
+    if (r->verdict != DELIVERED)
+        metric_inc(i->m_requests_failed);
     switch (r->verdict) {
     case DELIVERED:
         metric_inc(i->m_sent);
+        alerter_note(a, i, q->group_key, done_word(q), r->provider_id, "");
         outbox_done(a->outbox, q->id, str_c(r->provider_id), NULL);
-        pop(a, i);
+        pop(a, l);
         break;
     case DELIVERY_RETRY:
-        if (too_old)
-            give_up(a, i, q->id, "it could not be delivered for a day");
-        else
-            LOG_WARN("alert", "Notification will be tried again", LF_STR("integration", i->config->id),
-                     LF_C("reason", r->reason));
+        if (too_old) {
+            give_up(a, l, q, "it could not be delivered for a day");
+            break;
+        }
+        LOG_WARN("alert", "Notification will be tried again", LF_STR("integration", i->config->id),
+                 LF_C("reason", r->reason));
+        if (l->fails == 1)
+            alerter_note(a, i, q->group_key, "retrying", "", r->reason);
         break;
     case DELIVERY_GONE:
     case DELIVERY_STOP:
-        give_up(a, i, q->id, r->reason);
+        give_up(a, l, q, r->reason);
         break;
     }
 }
 
-void integration_deliver(Alerter *a, Integration *i)
+void lane_deliver(Alerter *a, Lane *l)
 {
     for (;;) {
         Arena arena;
         QueueItem q;
         mutex_lock(&a->lock);
-        bool work = i->queue.len && !a->is_closing && i->blocked_until_ms <= clock_wall_ms(a->env.clock);
+        i64 until = MAX(l->blocked_until_ms, l->of->blocked_until_ms);
+        bool work = l->queue.len && !a->is_closing && until <= clock_wall_ms(a->env.clock);
         if (work)
-            q = i->queue.at[0]; /* only this job removes from the head */
-        bool stopped = i->is_stopped;
+            q = l->queue.at[0]; /* only this job removes from the head */
+        bool stopped = l->of->is_stopped;
         mutex_unlock(&a->lock);
         if (!work)
             return;
         if (stopped) {
-            give_up(a, i, q.id, "the receiver is stopped until the configuration is reloaded");
+            give_up(a, l, &q, "the receiver is stopped until the configuration is reloaded");
             continue;
         }
         arena_init(&arena, NULL, 64 << 20);
         DeliveryResult r;
-        send_item(a, i, &q, &arena, &r);
-        settle(a, i, &q, &r);
+        send_item(a, l->of, &q, &arena, &r);
+        settle(a, l, &q, &r);
         arena_done(&arena);
     }
 }

@@ -4,17 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What was last said about a group to an integration: time, firing, resolved (hashes, sorted). */
-typedef struct Said {
-    bool exists;
-    i64 at_ms;
-    const u64 *firing, *resolved;
-    u32 firing_len, resolved_len;
-} Said;
-
 Str alerter_key(Arena *arena, const char *prefix, Str integration, Str group_key)
 {
-    enum { GROUP_KEY_MAX = 2000 };
+    enum { GROUP_KEY_MAX = 300 }; /* facts are many */
     if (group_key.len > GROUP_KEY_MAX)
         return arena_printf(arena, "%s%.*s\n#%016llx%016llx", prefix, STR_FMT(integration),
                             (unsigned long long)hash_str(group_key),
@@ -22,10 +14,10 @@ Str alerter_key(Arena *arena, const char *prefix, Str integration, Str group_key
     return arena_printf(arena, "%s%.*s\n%.*s", prefix, STR_FMT(integration), STR_FMT(group_key));
 }
 
-static Said said_read(Alerter *a, Str key, Arena *arena)
+Said said_read(const Alerter *a, Str integration, Str group_key, Arena *arena)
 {
     Said s = {0};
-    Str v = outbox_fact(a->outbox, key, arena);
+    Str v = outbox_fact(a->outbox, alerter_key(arena, "n\n", integration, group_key), arena);
     u64 counts[2];
     if (v.len < 24)
         return s;
@@ -96,7 +88,8 @@ typedef struct Look {
     u32 len;
     u64 *firing, *resolved; /* fingerprints, sorted */
     u32 firing_len, resolved_len;
-    i64 now;
+    U64Map versions; /* resolved ones as they were seen: fingerprint -> version */
+    i64 now, now_ns;
     bool failed; /* something could not be stored: look again */
 } Look;
 
@@ -161,24 +154,41 @@ static NotifyData data_for(Look *l, const Integration *i, Reason reason, bool wi
     return d;
 }
 
+/* A message that is no Discord message. */
+static Err say_other(Look *l, const Integration *i, const NotifyData *d, Why *why)
+{
+    Buf body;
+    buf_init(&body, 4 << 20);
+    bool templated_url = i->config->kind == INTEGRATION_WEBHOOK &&
+                         str_find(secret_reveal(i->config->url), S("{{")) != SIZE_MAX;
+    Err e = OK;
+    if (templated_url) {
+        Str url = notify_text(l->a->config->templates, d, secret_reveal(i->config->url), &l->arena);
+        buf_printf(&body, "%.*s\n", STR_FMT(url));
+    }
+    e = notify_body(i->config, l->a->config->templates, d, &l->arena, &body, why);
+    if (e == OK)
+        e = add_item(l, i, templated_url ? ITEM_URL : ITEM_WEBHOOK, buf_view(&body), why);
+    buf_done(&body);
+    return e;
+}
+
 static Err say(Look *l, const Integration *i, Reason reason, Why *why)
 {
     const IntegrationConfig *c = i->config;
     NotifyData d = data_for(l, i, reason, c->send_resolved);
-    if (c->kind == INTEGRATION_WEBHOOK) {
-        if (!d.len)
-            return OK;
-        Buf body;
-        buf_init(&body, 4 << 20);
-        webhook_body(c, &d, &body);
-        Err e = add_item(l, i, ITEM_WEBHOOK, buf_view(&body), why);
-        buf_done(&body);
-        return e;
-    }
+    if (c->kind != INTEGRATION_DISCORD)
+        return d.len ? say_other(l, i, &d, why) : OK;
     if (c->style == DISCORD_ALERTMANAGER)
         return d.len ? add_discord(l, i, &d, DISCORD_POST, ITEM_POST, why) : OK;
-    if (reason != SOME_RESOLVED && reason != ALL_RESOLVED)
-        return add_discord(l, i, &d, DISCORD_POST, ITEM_POST, why);
+    if (reason != SOME_RESOLVED && reason != ALL_RESOLVED) {
+        TRY(add_discord(l, i, &d, DISCORD_POST, ITEM_POST, why));
+        for (u32 part = 1; part < discord_parts(c, &d); part++) {
+            d.part = part;
+            TRY(add_discord(l, i, &d, DISCORD_MORE, ITEM_MORE, why));
+        }
+        return OK;
+    }
     /* Resolving edits what was posted; a short reply tells those who look only at what is new. */
     NotifyData all = data_for(l, i, reason, true);
     TRY(add_discord(l, i, &all, DISCORD_EDIT, reason == ALL_RESOLVED ? ITEM_FINAL : ITEM_EDIT, why));
@@ -188,7 +198,7 @@ static Err say(Look *l, const Integration *i, Reason reason, Why *why)
 static void look_for(Look *l, Integration *i)
 {
     Str key = alerter_key(&l->arena, "n\n", i->config->id, l->key);
-    Said s = said_read(l->a, key, &l->arena);
+    Said s = said_read(l->a, i->config->id, l->key, &l->arena);
     Reason reason = reason_for(l, &s, i);
     Why why = {0};
     if (reason == NOTHING)
@@ -205,29 +215,30 @@ static void look_for(Look *l, Integration *i)
     str_fit(i->last_error, sizeof i->last_error, why.text);
     i->last_error_ms = l->now;
     mutex_unlock(&l->a->lock);
+    alerter_note(l->a, i, l->key, "not queued", "", why.text);
     metric_inc(i->m_failed);
     /* A template that fails will fail again; a full disk will not last. */
     l->failed |= e == E_NOSPACE || e == E_BUSY || e == E_UNAVAILABLE || e == E_IO;
 }
 
-static int by_job_instance(const void *x, const void *y)
+static int by_labels(const void *x, const void *y)
 {
-    const NotifyAlert *a = x, *b = y;
-    int c = str_cmp(labels_get(a->labels, S("job")), labels_get(b->labels, S("job")));
-    if (!c)
-        c = str_cmp(labels_get(a->labels, S("instance")), labels_get(b->labels, S("instance")));
-    return c ? c : labels_cmp(a->labels, b->labels);
+    return alerts_order(((const NotifyAlert *)x)->labels, ((const NotifyAlert *)y)->labels);
 }
 
 /* Copies the group; the lock is held. */
-static bool look_begin(Look *l, Alerter *a, AlertGroup *g, i64 now)
+static bool look_begin(Look *l, AlertGroup *g)
 {
-    l->a = a;
+    Buf key;
+    buf_init(&key, 1 << 20);
+    group_key_print(&key, g->route, g->labels);
     l->group = g;
     l->route = g->route;
-    l->now = now;
-    l->key = arena_dup(&l->arena, g->key);
+    l->now_ns = clock_wall_ns(l->a->env.clock);
+    l->now = l->now_ns / NS_PER_MS;
+    l->key = arena_dup(&l->arena, buf_view(&key));
     l->labels = labels_dup(&l->arena, g->labels);
+    buf_done(&key);
     size_t n = g->alerts.len;
     l->alerts = arena_array(&l->arena, NotifyAlert, n + 1);
     l->firing = arena_array(&l->arena, u64, n + 1);
@@ -235,97 +246,117 @@ static bool look_begin(Look *l, Alerter *a, AlertGroup *g, i64 now)
     if (!l->alerts || !l->firing || !l->resolved)
         return false;
     for (size_t i = 0; i < n; i++) {
-        const GroupAlert *x = &g->alerts.at[i];
-        bool resolved = x->ends_ms && x->ends_ms <= now;
+        const StoredAlert *x = g->alerts.at[i];
+        bool resolved = alert_is_resolved(x, l->now_ns);
         l->alerts[l->len++] = (NotifyAlert){.labels = labels_dup(&l->arena, x->labels),
                                             .annotations = labels_dup(&l->arena, x->annotations),
-                                            .starts_ms = x->starts_ms,
-                                            .ends_ms = resolved ? x->ends_ms : 0,
+                                            .starts_ns = x->starts_ns,
+                                            .ends_ns = resolved ? x->ends_ns : 0,
                                             .is_resolved = resolved,
                                             .generator_url = arena_dup(&l->arena, str_c(x->generator_url)),
                                             .fingerprint = x->fingerprint};
         if (resolved)
-            l->resolved[l->resolved_len++] = x->fingerprint;
+            u64map_put(&l->versions, x->fingerprint, x->version);
+    }
+    return !arena_over(&l->arena);
+}
+
+/* Inhibited and silenced alerts leave; others may have the lock between. */
+static void look_mute(Look *l)
+{
+    enum { AT_ONCE = 64 };
+    Alerter *a = l->a;
+    const TimeIntervals *by[1];
+    u32 kept = 0, inhibited = 0, silenced = 0;
+    for (u32 i = 0; i < l->len; i += AT_ONCE) {
+        mutex_lock(&a->lock);
+        for (u32 k = i; k < l->len && k < i + AT_ONCE; k++) {
+            const Silence *s;
+            if (inhibitor_find(&a->inhibitor, l->alerts[k].labels, l->now_ns, NULL))
+                inhibited++;
+            else if (silences_matching(&a->state, l->alerts[k].labels, l->now_ns, &s, 1))
+                silenced++;
+            else
+                l->alerts[kept++] = l->alerts[k];
+        }
+        mutex_unlock(&a->lock);
+    }
+    if (inhibited)
+        metric_add(a->m_suppressed[SUPPRESSED_INHIBITION], inhibited);
+    if (alert_route_muted_by(l->route, l->now / 1000, by, 1)) {
+        bool active = l->route->active_len && by[0] == l->route->active[0];
+        metric_add(a->m_suppressed[active ? SUPPRESSED_ACTIVE_TIME : SUPPRESSED_MUTE_TIME], kept + silenced);
+        kept = silenced = 0;
+    }
+    if (silenced)
+        metric_add(a->m_suppressed[SUPPRESSED_SILENCE], silenced);
+    l->len = kept;
+}
+
+static void look_sort(Look *l)
+{
+    for (u32 i = 0; i < l->len; i++) {
+        if (l->alerts[i].is_resolved)
+            l->resolved[l->resolved_len++] = l->alerts[i].fingerprint;
         else
-            l->firing[l->firing_len++] = x->fingerprint;
+            l->firing[l->firing_len++] = l->alerts[i].fingerprint;
     }
     if (l->len > 1)
-        qsort(l->alerts, l->len, sizeof *l->alerts, by_job_instance);
+        qsort(l->alerts, l->len, sizeof *l->alerts, by_labels);
     if (l->firing_len > 1)
         qsort(l->firing, l->firing_len, sizeof *l->firing, u64_order);
     if (l->resolved_len > 1)
         qsort(l->resolved, l->resolved_len, sizeof *l->resolved, u64_order);
-    return !arena_over(&l->arena);
+}
+
+/* Resolved when we looked, and not touched since. */
+static bool is_done(void *arg, const StoredAlert *x)
+{
+    const Look *l = arg;
+    u64 *version = u64map_find(&l->versions, x->fingerprint);
+    return version && *version == x->version;
 }
 
 /* What was resolved and told is forgotten; an empty group goes. The lock is held. */
 static void look_end(Look *l)
 {
     AlertGroup *g = l->group;
-    Alerter *a = l->a;
-    g->is_flushing = false;
-    g->was_flushed = true;
+    g->last_ms = l->now;
     g->next_ms += l->route->group_interval_ms;
     if (g->next_ms <= l->now)
         g->next_ms = l->now + l->route->group_interval_ms;
-    if (l->failed) {
+    if (l->failed)
         g->next_ms = MIN(g->next_ms, l->now + 10 * MS_PER_SEC);
-        return;
-    }
-    for (size_t i = 0; i < g->alerts.len;) {
-        GroupAlert *x = &g->alerts.at[i];
-        bool told = x->ends_ms && x->ends_ms <= l->now &&
-                    bsearch(&x->fingerprint, l->resolved, l->resolved_len, sizeof(u64), u64_order);
-        if (!told) {
-            i++;
-            continue;
-        }
-        group_remove_alert(g, i);
-        a->alerts_count--;
-    }
-    if (g->alerts.len)
-        return;
-    strmap_del(&a->by_key, g->key);
-    for (size_t i = 0; i < a->groups.len; i++)
-        if (a->groups.at[i] == g) {
-            a->groups.at[i] = a->groups.at[--a->groups.len];
-            break;
-        }
-    metric_set(a->m_groups, (f64)a->groups.len);
-    alert_group_free(g);
-}
-
-static AlertGroup *next_due(Alerter *a, i64 now)
-{
-    for (size_t i = 0; i < a->groups.len; i++)
-        if (a->groups.at[i]->next_ms <= now && !a->groups.at[i]->is_flushing)
-            return a->groups.at[i];
-    return NULL;
+    if (l->failed || !l->versions.len || group_remove_alerts(l->a, g, is_done, l, l->now_ns))
+        group_heap_put(l->a, g);
 }
 
 void alerter_flush_due(Alerter *a)
 {
     for (;;) {
-        Look l = {0};
+        Look l = {.a = a};
         arena_init(&l.arena, NULL, 512 << 20);
         mutex_lock(&a->lock);
-        AlertGroup *g = a->is_closing ? NULL : next_due(a, clock_wall_ms(a->env.clock));
-        bool good = g && look_begin(&l, a, g, clock_wall_ms(a->env.clock));
-        if (g)
-            g->is_flushing = true;
+        AlertGroup *g = a->is_closing ? NULL : group_heap_take_due(a, clock_wall_ms(a->env.clock));
+        bool good = g && look_begin(&l, g);
         mutex_unlock(&a->lock);
-        if (!g) {
-            arena_done(&l.arena);
-            break;
+        if (g && good) {
+            look_mute(&l);
+            look_sort(&l);
         }
-        for (size_t i = 0; good && i < a->integrations.len; i++)
+        for (size_t i = 0; good && l.len && i < a->integrations.len; i++)
             if (a->integrations.at[i]->receiver == l.route->receiver)
                 look_for(&l, a->integrations.at[i]);
         l.failed |= !good;
-        mutex_lock(&a->lock);
-        look_end(&l);
-        mutex_unlock(&a->lock);
+        if (g) {
+            mutex_lock(&a->lock);
+            look_end(&l);
+            mutex_unlock(&a->lock);
+        }
+        u64map_done(&l.versions);
         arena_done(&l.arena);
+        if (!g)
+            break;
+        alerter_load_outbox(a);
     }
-    alerter_load_outbox(a);
 }

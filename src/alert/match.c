@@ -39,6 +39,25 @@ void match_list_done(MatchList *l)
     *l = (MatchList){0};
 }
 
+/* Alertmanager's dot does not match a line feed; PromQL's, which matcher_init makes, does. */
+Err match_init(Matcher *m, MatchOp op, Str name, Str value, Why *why)
+{
+    if ((op != MATCH_RE && op != MATCH_NRE) || str_find_char(value, '.') == SIZE_MAX)
+        return matcher_init(m, op, name, value, why);
+    Buf b;
+    Regex *re = NULL;
+    buf_init(&b, value.len + 16);
+    buf_printf(&b, "^(?:%.*s)$", STR_FMT(value));
+    Err e = regex_new(value, 0, &re, why); /* so that the complaint is about what was written */
+    regex_free(re);
+    if (e == OK)
+        e = regex_new(buf_view(&b), 0, &re, why);
+    buf_done(&b);
+    if (e == OK)
+        *m = (Matcher){.name = name, .value = value, .op = op, .re = re};
+    return e;
+}
+
 static Err list_add(MatchList *l, Arena *arena, MatchOp op, Str name, Str value, Why *why)
 {
     if (l->len >= MATCHERS_MAX)
@@ -51,7 +70,7 @@ static Err list_add(MatchList *l, Arena *arena, MatchOp op, Str name, Str value,
             memcpy(at, l->at, l->len * sizeof *at);
         l->at = at;
     }
-    TRY(matcher_init(&l->at[l->len], op, name, value, why));
+    TRY(match_init(&l->at[l->len], op, name, value, why));
     l->len++;
     return OK;
 }
@@ -63,6 +82,32 @@ int match_order(const void *x, const void *y)
     if (!c)
         c = str_cmp(a->value, b->value);
     return c ? c : (int)a->op - (int)b->op;
+}
+
+int alert_labels_order(Labels a, Labels b)
+{
+    if (a.len != b.len)
+        return a.len < b.len ? -1 : 1;
+    for (u32 i = 0; i < a.len; i++) {
+        int c = str_cmp(b.at[i].name, a.at[i].name); /* the one that lacks a name comes first */
+        if (!c)
+            c = str_cmp(a.at[i].value, b.at[i].value);
+        if (c)
+            return c;
+    }
+    return 0;
+}
+
+int alerts_order(Labels a, Labels b)
+{
+    static const Str first[] = {STR_INIT("job"), STR_INIT("instance")};
+    for (size_t i = 0; i < COUNT_OF(first); i++) {
+        bool has_a = labels_has(a, first[i]), has_b = labels_has(b, first[i]);
+        int c = has_a && has_b ? str_cmp(labels_get(a, first[i]), labels_get(b, first[i])) : has_b - has_a;
+        if (c)
+            return c;
+    }
+    return alert_labels_order(a, b);
 }
 
 /* ---- the UTF-8 grammar: [{] name op value {, name op value} [,] [}] ---- */

@@ -460,6 +460,8 @@ Err app_open(App *a, Why *why)
     TRY(listen_on(a, "web", a->o.web_address, why));
     if (!strcmp(a->o.role, "all"))
         TRY(listen_on(a, "ui", a->o.ui_address, why));
+    if (!strcmp(a->o.role, "all") || a->o.alertmanager_config_file[0])
+        TRY(listen_on(a, "alertmanager", a->o.alertmanager_address, why));
     name_ourselves(a);
     TRY(open_parts(a, why));
     start_work(a);
@@ -678,6 +680,7 @@ void app_close(App *a)
     pool_free(a->scrape_pool);
     pool_free(a->rule_pool);
     pool_free(a->notify_pool);
+    app_alerts_free(a);
     if (a->api)
         api_free(a->api);
     if (a->engine) {

@@ -29,7 +29,7 @@ typedef struct AppOptions {
     bool lifecycle, admin_api, receiver, self_scrape;
 } AppOptions;
 
-enum { APP_LISTENERS_MAX = 3 };
+enum { APP_LISTENERS_MAX = 4 };
 typedef struct AppListener {
     const char *name; /* "web", "ui" */
     HttpServer *server;
@@ -86,4 +86,5 @@ AlertSink *app_alerts_sink(App *a);
 Err app_alerts_check(App *a, Why *why);
 void app_alerts_apply(App *a, PromConfig *config);
 void app_alerts_routes(App *a, HttpServer *s);
-void app_alerts_close(App *a);
+void app_alerts_close(App *a); /* stops; requests may still ask */
+void app_alerts_free(App *a);

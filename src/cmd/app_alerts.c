@@ -2,14 +2,22 @@
  * prometheus.yml names. */
 #include "alert/alert.h"
 #include "cmd/app.h"
+#include "cmd/version.h"
 
 typedef struct AppAlerts {
     Alerter *alerter;
     Alertmanagers *others;
     AlertSink *both;
+    AlertApi *api;
     AlertConfig *next; /* checked, not applied yet */
-    bool has_router;
 } AppAlerts;
+
+static void refresh(void *arg)
+{
+    App *a = arg;
+    if (a->alerts && a->ready && !a->stopping)
+        alert_api_refresh_metrics(a->alerts->api);
+}
 
 Err app_alerts_open(App *a, Why *why)
 {
@@ -26,6 +34,8 @@ Err app_alerts_open(App *a, Why *why)
     Err e = alerter_open(&x->alerter, &env, why);
     buf_done(&dir);
     TRY(e);
+    x->api = alert_api_new(x->alerter, &(AlertApiEnv){.own_version = PHAROS_VERSION});
+    metric_on_render(refresh, a);
     x->others = alertmanagers_new(&(AlertmanagersEnv){
         .loop = a->work, .clock = a->clock, .pool = a->notify_pool, .client = a->client, .vfs = vfs_os()});
     AlertSink *sinks[] = {alerter_sink(x->alerter), alertmanagers_sink(x->others)};
@@ -48,42 +58,53 @@ Err app_alerts_check(App *a, Why *why)
         x->next = alert_config_load(vfs_os(), a->o.alertmanager_config_file);
     else if (url.len)
         x->next = alert_config_discord((Secret){url});
-    return x->next ? alert_config_verdict(x->next, why) : OK;
+    else
+        x->next = alert_config_none();
+    return alert_config_verdict(x->next, why);
 }
 
 void app_alerts_apply(App *a, PromConfig *config)
 {
     AppAlerts *x = a->alerts;
     alertmanagers_apply(x->others, config, a->own_address);
-    if (x->next) {
-        AlertGlobals g = {.external_url = a->external_url,
-                          .external_labels = config->external_labels,
-                          .relabel = config->alert_relabel};
-        alerter_apply(x->alerter, x->next, &g);
-        x->has_router = true;
-        alert_config_unref(x->next);
-        x->next = NULL;
-    } else if (x->has_router) {
-        LOG_WARN("alerts", "No alertmanager.yml and no DISCORD_WEBHOOK_URL any more; the router keeps its "
-                           "configuration until a restart");
-    } else if (!config->alertmanagers_len) {
+    AlertGlobals g = {.external_url = a->external_url,
+                      .external_labels = config->external_labels,
+                      .relabel = config->alert_relabel};
+    alerter_apply(x->alerter, x->next, &g);
+    alert_config_unref(x->next);
+    x->next = NULL;
+    bool told = a->o.alertmanager_config_file[0] || dotenv_get("DISCORD_WEBHOOK_URL").len;
+    if (!told && !config->alertmanagers_len)
         LOG_INFO("alerts",
-                 "Alerts go nowhere yet: set DISCORD_WEBHOOK_URL in .env, or --alertmanager.config.file");
-    }
+                 "Alerts are kept and shown, but nobody is told yet: set DISCORD_WEBHOOK_URL in .env, or "
+                 "--alertmanager.config.file");
 }
 
 void app_alerts_routes(App *a, HttpServer *s)
 {
     alertmanagers_routes(s, a->alerts->others);
+    alert_api_routes(a->alerts->api, s);
 }
 
 void app_alerts_close(App *a)
 {
     AppAlerts *x = a->alerts;
     if (x->alerter)
-        alerter_close(x->alerter);
+        alerter_stop(x->alerter);
     if (x->others)
         alertmanagers_free(x->others);
+    x->others = NULL;
+}
+
+void app_alerts_free(App *a)
+{
+    AppAlerts *x = a->alerts;
+    if (!x)
+        return;
+    if (x->alerter)
+        alerter_close(x->alerter);
+    if (x->api)
+        alert_api_free(x->api);
     if (x->both)
         alert_tee_free(x->both);
     alert_config_unref(x->next);

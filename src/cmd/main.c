@@ -5,7 +5,7 @@
 #include "cmd/cmd.h"
 
 static const Command *const commands[] = {
-    &cmd_serve, &cmd_check, &cmd_query, &cmd_scrape, &cmd_notify, &cmd_fsck, &cmd_version,
+    &cmd_serve, &cmd_alertmanager, &cmd_amtool, &cmd_check, &cmd_query, &cmd_scrape, &cmd_notify, &cmd_fsck, &cmd_version,
 };
 
 /* Roles and tools of the design that are not built yet say so plainly. */
@@ -15,7 +15,6 @@ static const struct {
     {"alloy", "the collector that runs Grafana Alloy configurations"},
     {"cloud", "the receiving side alone: Mimir, Loki and Tempo"},
     {"import", "bringing in what Prometheus stored"},
-    {"amtool", "Alertmanager's command line"},
     {"test", "rule unit tests"},
     {"draw", "charts as pictures"},
     {"bot", "the Discord bot"},
@@ -51,8 +50,7 @@ int main(int argc, char **argv)
             argv++, argc--;
         self = "promtool"; /* check and query have promtool's forms */
     } else if (!strcmp(self, "amtool")) {
-        fprintf(stderr, "pharos: amtool is not built yet; it comes with the whole of alert management\n");
-        return 2;
+        return cmd_amtool.run(argc - 1, argv + 1);
     }
     const char *word = argc > 1 ? argv[1] : "";
     if (!strcmp(word, "help") || ((!strcmp(word, "--help") || !strcmp(word, "-h")) && argc == 2)) {
@@ -69,7 +67,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "pharos %s: %s: not built yet\n", word, not_yet[i].what);
             return 2;
         }
-    static const char *const roles[] = {"prometheus", "alertmanager", "all", "serve"};
+    static const char *const roles[] = {"prometheus", "all", "serve"};
     bool is_role = false;
     for (size_t i = 0; i < COUNT_OF(roles); i++)
         is_role |= !strcmp(word, roles[i]);

@@ -93,7 +93,8 @@ static int run(int argc, char **argv)
         {"web.listen-address", FLAG_STR, &app.o.web_address, "127.0.0.1:9090",
          "Prometheus's API and pages; port 0 = any free"},
         {"ui.listen-address", FLAG_STR, &app.o.ui_address, "127.0.0.1:3000", "web UI (role all)"},
-        {"alertmanager.listen-address", FLAG_STR, &app.o.alertmanager_address, "127.0.0.1:9093", NULL},
+        {"alertmanager.listen-address", FLAG_STR, &app.o.alertmanager_address, "127.0.0.1:9093",
+         "Alertmanager's API (role all)"},
         {"web.config.file", FLAG_STR, &app.o.web_config_file, "",
          "users (bcrypt), bearer tokens, TLS, headers"},
         {"web.external-url", FLAG_STR, &app.o.external_url, "",
@@ -184,11 +185,6 @@ static int run(int argc, char **argv)
     int stop = flags_parse(flags, COUNT_OF(flags), &cmd_serve, argc, argv, NULL);
     if (stop)
         return stop - 1;
-    if (!strcmp(o->role, "alertmanager")) {
-        fprintf(stderr, "pharos alertmanager: the role on its own is not built yet; role all routes alerts "
-                        "with --alertmanager.config.file\n");
-        return 2;
-    }
     a->flags = flags;
     a->flags_len = COUNT_OF(flags);
     stop = configure(a);

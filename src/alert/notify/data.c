@@ -1,6 +1,7 @@
 /* Template data as Alertmanager's templates know it: .Receiver, .Status, .Alerts, label maps with their methods. */
 #include "alert/notify/notify.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 
 bool notify_is_firing(const NotifyData *d)
@@ -251,9 +252,10 @@ typedef struct AlertsObject {
     u32 len;
 } AlertsObject;
 
-static Tv time_value(i64 ms)
+/* 0 stands for no time: Go's zero time is out of reach, the start of the epoch is not. */
+static Tv time_value(i64 ns)
 {
-    return (Tv){.kind = TV_TIME, .u.time = {ms * NS_PER_MS, NULL}};
+    return (Tv){.kind = TV_TIME, .u.time = {ns, NULL}};
 }
 
 static bool alert_get(const TvObject *o, TmplExec *x, Str name, const Tv *args, u32 n, Tv *ret, Why *why)
@@ -268,13 +270,16 @@ static bool alert_get(const TvObject *o, TmplExec *x, Str name, const Tv *args, 
     else if (str_eq(name, S("Annotations")))
         *ret = a->annotations;
     else if (str_eq(name, S("StartsAt")))
-        *ret = time_value(a->alert->starts_ms);
+        *ret = time_value(a->alert->starts_ns);
     else if (str_eq(name, S("EndsAt")))
-        *ret = time_value(a->alert->ends_ms);
+        *ret = time_value(a->alert->ends_ns);
     else if (str_eq(name, S("GeneratorURL")))
         *ret = tv_str(a->alert->generator_url);
     else if (str_eq(name, S("Fingerprint")))
-        *ret = tv_str(arena_printf(tmpl_arena(x), "%016llx", (unsigned long long)a->alert->fingerprint));
+        *ret =
+            tv_str(a->alert->fingerprint_text.len
+                       ? a->alert->fingerprint_text
+                       : arena_printf(tmpl_arena(x), "%016llx", (unsigned long long)a->alert->fingerprint));
     else
         return false;
     return true;
@@ -346,14 +351,16 @@ static bool data_get(const TvObject *o, TmplExec *x, Str name, const Tv *args, u
     return false;
 }
 
-Err notify_expand(TmplSet *set, const NotifyData *d, Str text, Arena *arena, Buf *out, Why *why)
+Err notify_run(TmplSet *set, const NotifyData *d, Str text, bool html, Arena *arena, Buf *out, Why *why)
 {
     if (str_find(text, S("{{")) == SIZE_MAX) {
         buf_str(out, text);
         return OK;
     }
     Tv fields[F_LEN] = {tv_str(d->receiver),
-                        tv_str(notify_is_firing(d) ? S("firing") : S("resolved")),
+                        tv_str(d->status.len         ? d->status
+                               : notify_is_firing(d) ? S("firing")
+                                                     : S("resolved")),
                         alerts_new(arena, d),
                         kv_new(arena, d->group_labels),
                         kv_new(arena, d->common_labels),
@@ -361,6 +368,110 @@ Err notify_expand(TmplSet *set, const NotifyData *d, Str text, Arena *arena, Buf
                         tv_str(d->external_url),
                         tv_str(d->reason)};
     TvObject root = {.type_name = "template.Data", .data = fields, .get = data_get};
-    TmplRun run = {.missing_key_zero = true, .host = (void *)d};
-    return tmpl_exec_text(set, text, tv_object(&root), &run, arena, out, why);
+    TmplRun how = {.missing_key_zero = true, .html = html, .host = (void *)d};
+    return tmpl_exec_text(set, text, tv_object(&root), &how, arena, out, why);
+}
+
+Err notify_expand(TmplSet *set, const NotifyData *d, Str text, Arena *arena, Buf *out, Why *why)
+{
+    return notify_run(set, d, text, false, arena, out, why);
+}
+
+/* What can be said without the template: what is wrong with it, and the alerts. */
+static void say_plainly(const NotifyData *d, const char *error, Buf *out)
+{
+    enum { ALERTS_SHOWN = 10 };
+    buf_printf(out, "[template error: %s] %s:%u", error, notify_is_firing(d) ? "FIRING" : "RESOLVED", d->len);
+    for (u32 i = 0; i < d->len && i < ALERTS_SHOWN; i++) {
+        buf_char(out, ' ');
+        labels_print(out, d->alerts[i].labels);
+    }
+}
+
+static Str text_or_error(TmplSet *set, const NotifyData *d, Str text, bool html, Arena *arena)
+{
+    Buf b, plain;
+    Why why = {0};
+    buf_init(&b, 1 << 20);
+    if (notify_run(set, d, text, html, arena, &b, &why) != OK) {
+        buf_clear(&b);
+        buf_init(&plain, 64 << 10);
+        say_plainly(d, why.text, &plain);
+        if (html)
+            html_escape(&b, buf_view(&plain));
+        else
+            buf_str(&b, buf_view(&plain));
+        buf_done(&plain);
+    }
+    Str ret = arena_dup(arena, buf_view(&b));
+    buf_done(&b);
+    return ret;
+}
+
+Str notify_text(TmplSet *set, const NotifyData *d, Str text, Arena *arena)
+{
+    return text_or_error(set, d, text, false, arena);
+}
+
+Str notify_html(TmplSet *set, const NotifyData *d, Str text, Arena *arena)
+{
+    return text_or_error(set, d, text, true, arena);
+}
+
+/* ---- trees ---- */
+void notify_value(Json *j, Str text)
+{
+    json_error_t err;
+    json_t *v = text.len && strchr("{[", text.at[0]) ? json_loadb(text.at, text.len, 0, &err) : NULL;
+    if (v)
+        js_raw(j, text);
+    else
+        js_str(j, text);
+    json_decref(v);
+}
+
+static void put_scalar(Json *j, TmplSet *set, const NotifyData *d, const ConfNode *n, Arena *arena)
+{
+    f64 number;
+    if (n->is_quoted)
+        notify_value(j, notify_text(set, d, n->text, arena));
+    else if (conf_node_is_null(n))
+        js_null(j);
+    else if (str_eq(n->text, S("true")) || str_eq(n->text, S("false")))
+        js_bool(j, n->text.at[0] == 't');
+    else if (parse_f64(n->text, &number) == OK && number - number == 0)
+        js_f64(j, number);
+    else
+        notify_value(j, notify_text(set, d, n->text, arena));
+}
+
+void notify_node(Json *j, TmplSet *set, const NotifyData *d, const ConfNode *n, Arena *arena)
+{
+    enum { DEPTH_MAX = 50 };
+    if (j->depth >= DEPTH_MAX) {
+        js_null(j);
+        return;
+    }
+    switch (n->kind) {
+    case CONF_NULL:
+        js_null(j);
+        break;
+    case CONF_SCALAR:
+        put_scalar(j, set, d, n, arena);
+        break;
+    case CONF_LIST:
+        js_array(j);
+        for (u32 i = 0; i < n->len; i++)
+            notify_node(j, set, d, &n->items[i], arena);
+        js_array_end(j);
+        break;
+    case CONF_MAP:
+        js_object(j);
+        for (u32 i = 0; i < n->len; i++) {
+            js_key(j, notify_text(set, d, n->keys[i].text, arena));
+            notify_node(j, set, d, &n->items[i], arena);
+        }
+        js_object_end(j);
+        break;
+    }
 }

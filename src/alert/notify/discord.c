@@ -2,7 +2,13 @@
  * Discord refuses a whole message for one character too many. */
 #include "alert/notify/notify.h"
 
-enum { COLOR_FIRING = 0x992d22, COLOR_RESOLVED = 0x2ecc71, ALERT_LINES_MAX = 20, CARD_FIELDS_MAX = 8 };
+enum {
+    COLOR_FIRING = 0x992d22,
+    COLOR_RESOLVED = 0x2ecc71,
+    ALERT_LINES_MAX = 20,
+    CARD_FIELDS_MAX = 8,
+    CARD_PARTS_MAX = 5
+};
 
 size_t utf16_len(Str s)
 {
@@ -41,44 +47,24 @@ Str utf16_cut(Arena *a, Str s, size_t max)
     return arena_printf(a, "%.*s\xe2\x80\xa6", STR_FMT(head));
 }
 
-static Err expand(TmplSet *set, const NotifyData *d, Str text, Arena *arena, Str *ret, Why *why)
-{
-    Buf b;
-    buf_init(&b, 1 << 20);
-    Err e = notify_expand(set, d, text, arena, &b, why);
-    if (e == OK)
-        *ret = arena_dup(arena, buf_view(&b));
-    buf_done(&b);
-    return e;
-}
-
 /* ---- Alertmanager's form ---- */
-
-/* Its cut counts runes; the last one becomes the ellipsis. */
-static Str rune_cut(Arena *a, Str s, size_t max)
-{
-    if (str_rune_count(s) <= max)
-        return s;
-    Str head = str_sub(s, 0, str_rune_prefix(s, max - 1));
-    return arena_printf(a, "%.*s\xe2\x80\xa6", STR_FMT(head));
-}
 
 static Err alertmanager_body(const IntegrationConfig *c, TmplSet *set, const NotifyData *d, Arena *arena,
                              Buf *out, Why *why)
 {
     Str title, message, content;
-    TRY(expand(set, d, c->title, arena, &title, why));
-    TRY(expand(set, d, c->message, arena, &message, why));
-    TRY(expand(set, d, c->content, arena, &content, why));
+    title = notify_text(set, d, c->title, arena);
+    message = notify_text(set, d, c->message, arena);
+    content = notify_text(set, d, c->content, arena);
     Json j;
     js_init(&j, out);
     js_object(&j);
-    js_kv(&j, "content", rune_cut(arena, content, DISCORD_CONTENT_MAX));
+    js_kv(&j, "content", notify_cut(arena, content, DISCORD_CONTENT_MAX));
     js_key(&j, S("embeds"));
     js_array(&j);
     js_object(&j);
-    js_kv(&j, "title", rune_cut(arena, title, DISCORD_TITLE_MAX));
-    js_kv(&j, "description", rune_cut(arena, message, DISCORD_DESCRIPTION_MAX));
+    js_kv(&j, "title", notify_cut(arena, title, DISCORD_TITLE_MAX));
+    js_kv(&j, "description", notify_cut(arena, message, DISCORD_DESCRIPTION_MAX));
     js_key(&j, S("color"));
     js_i64(&j, notify_is_firing(d) ? COLOR_FIRING : COLOR_RESOLVED);
     js_object_end(&j);
@@ -131,35 +117,69 @@ static void put_alert_line(Buf *out, const NotifyData *d, const NotifyAlert *a)
             buf_char(out, value.at[k] == '`' ? '\'' : value.at[k]);
         buf_char(out, '`');
     }
-    i64 when = a->is_resolved ? a->ends_ms : a->starts_ms;
+    i64 when = a->is_resolved ? a->ends_ns : a->starts_ns;
     if (when > 0)
         buf_printf(out, " \xc2\xb7 %s <t:%lld:R>", a->is_resolved ? "resolved" : "since",
-                   (long long)(when / 1000));
+                   (long long)(when / NS_PER_SEC));
     buf_char(out, '\n');
 }
 
-static Str card_description(const NotifyData *d, Arena *arena)
+/* Firing first, then resolved. */
+static const NotifyAlert *alert_at(const NotifyData *d, u32 i)
+{
+    u32 firing = notify_count(d, false);
+    bool resolved = i >= firing;
+    u32 nth = resolved ? i - firing : i;
+    for (u32 k = 0; k < d->len; k++)
+        if (d->alerts[k].is_resolved == resolved && nth-- == 0)
+            return &d->alerts[k];
+    return NULL;
+}
+
+/* The lines of alerts from `from` on that fit one card; returns the first that does not. */
+static u32 card_lines(const NotifyData *d, u32 from, Buf *out)
+{
+    u32 i = from;
+    for (; i < d->len && i - from < ALERT_LINES_MAX; i++) {
+        size_t before = out->len;
+        put_alert_line(out, d, alert_at(d, i));
+        /* A whole line or none: leave room for the count. */
+        if (i > from && utf16_len(buf_view(out)) > DISCORD_DESCRIPTION_MAX - 60) {
+            out->len = before;
+            break;
+        }
+    }
+    return i;
+}
+
+u32 discord_parts(const IntegrationConfig *c, const NotifyData *d)
 {
     Buf b;
+    u32 parts = 0, from = 0;
+    if (c->style != DISCORD_CARD || c->has_message)
+        return 1;
     buf_init(&b, 1 << 20);
-    u32 shown = 0;
-    for (int resolved = 0; resolved <= 1; resolved++)
-        for (u32 i = 0; i < d->len; i++) {
-            if (d->alerts[i].is_resolved != (resolved == 1))
-                continue;
-            size_t before = b.len;
-            if (shown < ALERT_LINES_MAX)
-                put_alert_line(&b, d, &d->alerts[i]);
-            /* A whole line or none: leave room for the count. */
-            if (shown >= ALERT_LINES_MAX || utf16_len(buf_view(&b)) > DISCORD_DESCRIPTION_MAX - 60) {
-                b.len = before;
-                goto full;
-            }
-            shown++;
-        }
-full:
-    if (shown < d->len)
-        buf_printf(&b, "\xe2\x80\xa6 and %u more", d->len - shown);
+    do {
+        buf_clear(&b);
+        from = card_lines(d, from, &b);
+        parts++;
+    } while (from < d->len && parts < CARD_PARTS_MAX);
+    buf_done(&b);
+    return parts;
+}
+
+static Str card_description(const NotifyData *d, bool whole, Arena *arena)
+{
+    Buf b;
+    u32 next = 0;
+    buf_init(&b, 1 << 20);
+    for (u32 part = 0; part <= d->part; part++) {
+        buf_clear(&b);
+        next = card_lines(d, next, &b);
+    }
+    /* A card that is edited stands for all its parts; so does the last part. */
+    if (next < d->len && (whole || d->part + 1 == CARD_PARTS_MAX))
+        buf_printf(&b, "\xe2\x80\xa6 and %u more", d->len - next);
     Str ret = arena_dup(arena, str_trim(buf_view(&b)));
     buf_done(&b);
     return ret;
@@ -285,9 +305,9 @@ static i64 card_time(const NotifyData *d)
     i64 first = 0, last = 0;
     for (u32 i = 0; i < d->len; i++) {
         const NotifyAlert *a = &d->alerts[i];
-        if (!a->is_resolved && (!first || a->starts_ms < first))
-            first = a->starts_ms;
-        last = MAX(last, a->ends_ms);
+        if (!a->is_resolved && (!first || a->starts_ns < first))
+            first = a->starts_ns;
+        last = MAX(last, a->ends_ns);
     }
     return first ? first : last;
 }
@@ -304,18 +324,22 @@ static Err card_body(const IntegrationConfig *c, TmplSet *set, const NotifyData 
                      Buf *out, Why *why)
 {
     Str content;
-    Embed e = {.color = notify_is_firing(d) ? COLOR_FIRING : COLOR_RESOLVED, .timestamp_ms = card_time(d)};
-    TRY(expand(set, d, c->content, arena, &content, why));
-    TRY(expand(set, d, c->title, arena, &e.title, why));
+    Embed e = {.color = notify_is_firing(d) ? COLOR_FIRING : COLOR_RESOLVED,
+               .timestamp_ms = card_time(d) / NS_PER_MS};
+    content = notify_text(set, d, c->content, arena);
+    e.title = notify_text(set, d, c->title, arena);
     e.title = str_trim(e.title);
+    if (d->part)
+        e.title = arena_printf(arena, "%.*s (%u)", STR_FMT(utf16_cut(arena, e.title, DISCORD_TITLE_MAX - 6)),
+                               d->part + 1);
     if (!e.title.len)
         e.title = notify_is_firing(d) ? S("[FIRING]") : S("[RESOLVED]");
     if (c->has_message)
-        TRY(expand(set, d, c->message, arena, &e.description, why));
+        e.description = notify_text(set, d, c->message, arena);
     else
-        e.description = card_description(d, arena);
+        e.description = card_description(d, edit, arena);
     e.description = str_trim(e.description);
-    if (!c->has_message)
+    if (!c->has_message && !d->part)
         card_fields(&e, d);
     if (d->len && is_link(d->alerts[0].generator_url) && d->alerts[0].generator_url.len <= 2048)
         e.url = d->alerts[0].generator_url;
@@ -326,14 +350,14 @@ static Err card_body(const IntegrationConfig *c, TmplSet *set, const NotifyData 
     Json j;
     js_init(&j, out);
     js_object(&j);
-    if (content.len || edit)
+    if (!d->part && (content.len || edit))
         js_kv(&j, "content", utf16_cut(arena, content, DISCORD_CONTENT_MAX));
     put_head(&j, c, arena, !edit);
     js_key(&j, S("embeds"));
     js_array(&j);
     put_embed(&j, &e);
     js_array_end(&j);
-    put_allowed_mentions(&j, edit ? S("") : c->content);
+    put_allowed_mentions(&j, edit || d->part ? S("") : c->content);
     js_object_end(&j);
     return OK;
 }
@@ -343,12 +367,12 @@ static Err reply_body(const IntegrationConfig *c, TmplSet *set, const NotifyData
                       Why *why)
 {
     Str title;
-    TRY(expand(set, d, c->title, arena, &title, why));
+    title = notify_text(set, d, c->title, arena);
     i64 start = 0, end = 0;
     for (u32 i = 0; i < d->len; i++)
         if (d->alerts[i].is_resolved) {
-            start = start && start < d->alerts[i].starts_ms ? start : d->alerts[i].starts_ms;
-            end = MAX(end, d->alerts[i].ends_ms);
+            start = start && start < d->alerts[i].starts_ns ? start : d->alerts[i].starts_ns;
+            end = MAX(end, d->alerts[i].ends_ns);
         }
     Buf b;
     buf_init(&b, 1 << 16);
@@ -358,7 +382,7 @@ static Err reply_body(const IntegrationConfig *c, TmplSet *set, const NotifyData
         buf_printf(&b, " \xc2\xb7 %u resolved", notify_count(d, true));
     if (end > start && start > 0) {
         buf_c(&b, " \xc2\xb7 after ");
-        print_duration_ms(&b, (end - start) / 1000 * 1000);
+        print_duration_ms(&b, (end - start) / NS_PER_SEC * 1000);
     }
     Json j;
     js_init(&j, out);

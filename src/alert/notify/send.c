@@ -40,21 +40,36 @@ static void scrub_url(char *text, Str url)
     }
 }
 
-/* The URL now: from the configuration, or from its file. */
-static Err reveal_url(const NotifyTransport *t, const IntegrationConfig *c, Arena *arena, Str *ret, Why *why)
+static Err read_secret_file(const NotifyTransport *t, Str file, Arena *arena, Str *ret, Why *why)
 {
-    if (secret_is_set(c->url)) {
-        *ret = secret_reveal(c->url);
-        return OK;
-    }
     Buf b;
     buf_init(&b, URL_BYTES_MAX);
-    const char *path = mem_strdup(c->url_file);
+    char *path = mem_strdup(file);
     Err e = vfs_read_file(t->vfs, path, URL_BYTES_MAX, &b, why);
-    mem_free((void *)path);
+    mem_free(path);
     *ret = arena_dup(arena, str_trim(buf_view(&b)));
     buf_done(&b);
     return e;
+}
+
+Err notify_secret(const NotifyTransport *t, const IntegrationConfig *c, const char *name,
+                  const char *file_name, Arena *arena, Str *ret, Why *why)
+{
+    *ret = integration_text(c, name);
+    return ret->len ? OK : read_secret_file(t, integration_text(c, file_name), arena, ret, why);
+}
+
+/* The URL now: from the configuration, or from its file. */
+static Err reveal_url(const NotifyTransport *t, const Delivery *d, Arena *arena, Str *ret, Why *why)
+{
+    const IntegrationConfig *c = d->config;
+    if (d->url.len)
+        *ret = d->url;
+    else if (secret_is_set(c->url))
+        *ret = secret_reveal(c->url);
+    else
+        return read_secret_file(t, c->url_file, arena, ret, why);
+    return OK;
 }
 
 /* {url}[/messages/{id}][?query][wait=true] */
@@ -84,27 +99,56 @@ static i64 seconds_header(const HttpResult *r, const char *name)
 typedef struct Answer {
     char id[32], message[200];
     i64 code, retry_ms;
-    bool is_global;
+    bool is_global, is_refused; /* refused with status 200: Slack's way */
 } Answer;
 
-static void read_answer(Str body, Answer *ret)
+static void take_number(json_t *v, Answer *ret)
+{
+    if (json_is_number(v) && json_number_value(v) >= 0)
+        ret->retry_ms = (i64)MIN(ceil(json_number_value(v) * 1000), (f64)RETRY_MAX_MS);
+}
+
+static void take_text(json_t *v, char *ret, size_t cap)
+{
+    if (json_is_string(v))
+        snprintf(ret, cap, "%s", json_string_value(v));
+}
+
+/* The provider's name for the message, and its complaint, where each of them puts it. */
+static void read_answer(IntegrationKind kind, Str body, Answer *ret)
 {
     json_error_t err;
-    json_t *root = json_loadb(body.at, body.len, 0, &err);
-    json_t *v;
-    if ((v = json_object_get(root, "id")) && json_is_string(v))
-        snprintf(ret->id, sizeof ret->id, "%s", json_string_value(v));
-    for (const char *p = ret->id; *p; p++)
-        if (*p < '0' || *p > '9')
-            ret->id[0] = 0; /* a snowflake is digits; anything else never enters a URL */
-    if ((v = json_object_get(root, "message")) && json_is_string(v))
-        snprintf(ret->message, sizeof ret->message, "%s", json_string_value(v));
-    if ((v = json_object_get(root, "code")) && json_is_integer(v))
-        ret->code = json_integer_value(v);
-    if ((v = json_object_get(root, "retry_after")) && json_is_number(v) && json_number_value(v) >= 0)
-        ret->retry_ms = (i64)MIN(ceil(json_number_value(v) * 1000), (f64)RETRY_MAX_MS);
-    ret->is_global = json_is_true(json_object_get(root, "global"));
+    json_t *root = json_loadb(body.at, body.len, 0, &err), *v;
+    if (kind == INTEGRATION_DISCORD) {
+        take_text(json_object_get(root, "id"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "message"), ret->message, sizeof ret->message);
+        if ((v = json_object_get(root, "code")) && json_is_integer(v))
+            ret->code = json_integer_value(v);
+        take_number(json_object_get(root, "retry_after"), ret);
+        ret->is_global = json_is_true(json_object_get(root, "global"));
+    } else if (kind == INTEGRATION_SLACK) {
+        take_text(json_object_get(root, "ts"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "error"), ret->message, sizeof ret->message);
+        ret->is_refused = root ? json_is_false(json_object_get(root, "ok")) : !str_eq(body, S("ok"));
+        if (!root && ret->is_refused)
+            snprintf(ret->message, sizeof ret->message, "%.*s", (int)MIN(body.len, 150), body.at);
+    } else if (kind == INTEGRATION_TELEGRAM) {
+        v = json_object_get(json_object_get(root, "result"), "message_id");
+        if (json_is_integer(v))
+            snprintf(ret->id, sizeof ret->id, "%lld", (long long)json_integer_value(v));
+        take_text(json_object_get(root, "description"), ret->message, sizeof ret->message);
+        take_number(json_object_get(json_object_get(root, "parameters"), "retry_after"), ret);
+    } else if (kind == INTEGRATION_PAGERDUTY) {
+        take_text(json_object_get(root, "dedup_key"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "message"), ret->message, sizeof ret->message);
+    } else if (kind == INTEGRATION_PUSHOVER) {
+        take_text(json_object_get(root, "request"), ret->id, sizeof ret->id);
+        take_text(json_array_get(json_object_get(root, "errors"), 0), ret->message, sizeof ret->message);
+    }
     json_decref(root);
+    for (char *p = ret->id; *p; p++) /* a snowflake is digits; anything else never enters a URL or a line */
+        if (kind == INTEGRATION_DISCORD ? *p < '0' || *p > '9' : *p <= ' ' || *p > '~')
+            ret->id[0] = 0;
 }
 
 static void judge(const Delivery *d, const HttpResult *r, DeliveryResult *ret)
@@ -112,10 +156,14 @@ static void judge(const Delivery *d, const HttpResult *r, DeliveryResult *ret)
     enum { UNKNOWN_MESSAGE = 10008 };
     Answer a = {0};
     bool discord = d->config->kind == INTEGRATION_DISCORD;
-    if (discord)
-        read_answer(r->body, &a);
+    read_answer(d->config->kind, r->body, &a);
     if (str_eq(http_result_header(r, S("X-RateLimit-Remaining")), S("0")))
         ret->pause_ms = seconds_header(r, "X-RateLimit-Reset-After");
+    if (r->status >= 200 && r->status < 300 && a.is_refused) {
+        ret->verdict = DELIVERY_GONE;
+        snprintf(ret->reason, sizeof ret->reason, "refused: %s", a.message);
+        return;
+    }
     if (r->status >= 200 && r->status < 300) {
         ret->verdict = DELIVERED;
         memcpy(ret->provider_id, a.id, sizeof ret->provider_id);
@@ -143,36 +191,144 @@ static void judge(const Delivery *d, const HttpResult *r, DeliveryResult *ret)
     }
 }
 
+/* ---- what is put into a request at the last moment ---- */
+typedef struct Request {
+    Str url, body, secrets[2]; /* secrets: never to be seen in a reason */
+    const char *type;
+    HttpClientConfig http;
+} Request;
+
+/* {"key":"value", + the rest of an object */
+static Str with_member(Arena *arena, const char *key, Str value, bool is_number, Str object)
+{
+    Buf b;
+    buf_init(&b, object.len + 16 * value.len + 128);
+    buf_printf(&b, "{\"%s\":", key);
+    if (is_number)
+        buf_str(&b, value);
+    else
+        js_quote(&b, value);
+    buf_char(&b, ',');
+    buf_str(&b, str_skip(object, 1));
+    Str ret = arena_dup(arena, buf_view(&b));
+    buf_done(&b);
+    return ret;
+}
+
+static Err prepare_pagerduty(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+{
+    bool v1 = pagerduty_is_v1(d->config);
+    TRY(notify_secret(t, d->config, v1 ? "service_key" : "routing_key",
+                      v1 ? "service_key_file" : "routing_key_file", arena, &q->secrets[0], why));
+    q->body = with_member(arena, v1 ? "service_key" : "routing_key", q->secrets[0], false, d->body);
+    if (v1)
+        q->url = S("https://events.pagerduty.com/generic/2010-04-15/create_event.json");
+    return OK;
+}
+
+static Err prepare_pushover(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+{
+    TRY(notify_secret(t, d->config, "token", "token_file", arena, &q->secrets[0], why));
+    TRY(notify_secret(t, d->config, "user_key", "user_key_file", arena, &q->secrets[1], why));
+    Buf b;
+    buf_init(&b, d->body.len + 8192);
+    buf_c(&b, "token=");
+    url_escape_query(&b, q->secrets[0]);
+    buf_c(&b, "&user=");
+    url_escape_query(&b, q->secrets[1]);
+    buf_str(&b, d->body);
+    q->body = arena_dup(arena, buf_view(&b));
+    q->type = "application/x-www-form-urlencoded";
+    buf_done(&b);
+    return OK;
+}
+
+static Err prepare_telegram(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+{
+    Str chat = S("");
+    i64 id = integration_field(d->config, "chat_id")->num;
+    TRY(notify_secret(t, d->config, "bot_token", "bot_token_file", arena, &q->secrets[0], why));
+    if (id)
+        chat = arena_printf(arena, "%lld", (long long)id);
+    else
+        TRY(read_secret_file(t, integration_text(d->config, "chat_id_file"), arena, &chat, why));
+    if (!id && parse_i64(chat, &id) != OK)
+        return why_set(why, E_INVALID, "chat_id_file holds no number");
+    Str base = q->url;
+    while (base.len && base.at[base.len - 1] == '/')
+        base.len--;
+    q->url = arena_printf(arena, "%.*s/bot%.*s/sendMessage", STR_FMT(base), STR_FMT(q->secrets[0]));
+    q->body = with_member(arena, "chat_id", chat, true, d->body);
+    return OK;
+}
+
+static Err prepare_slack(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+{
+    if (!integration_text(d->config, "app_token").len && !integration_text(d->config, "app_token_file").len)
+        return OK;
+    TRY(notify_secret(t, d->config, "app_token", "app_token_file", arena, &q->secrets[0], why));
+    q->http.auth_type = S("Bearer");
+    q->http.auth_credentials = (Secret){q->secrets[0]};
+    return OK;
+}
+
+static Err prepare(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+{
+    *q = (Request){.body = d->body, .type = "application/json", .http = d->config->http};
+    TRY(reveal_url(t, d, arena, &q->url, why));
+    switch (d->config->kind) {
+    case INTEGRATION_DISCORD:
+        q->url = discord_url(d, q->url, arena);
+        return OK;
+    case INTEGRATION_PAGERDUTY:
+        return prepare_pagerduty(t, d, arena, q, why);
+    case INTEGRATION_PUSHOVER:
+        return prepare_pushover(t, d, arena, q, why);
+    case INTEGRATION_TELEGRAM:
+        return prepare_telegram(t, d, arena, q, why);
+    case INTEGRATION_SLACK:
+        return prepare_slack(t, d, arena, q, why);
+    default:
+        return OK;
+    }
+}
+
 void notify_deliver(const NotifyTransport *t, const Delivery *d, Arena *arena, DeliveryResult *ret)
 {
     *ret = (DeliveryResult){0};
-    Str url;
+    Request q;
     Why why = {0};
-    if (reveal_url(t, d->config, arena, &url, &why) != OK) {
+    if (d->config->kind == INTEGRATION_EMAIL) {
+        email_deliver(t, d, arena, ret);
+        return;
+    }
+    Err e = prepare(t, d, arena, &q, &why);
+    if (e != OK) {
         ret->verdict = DELIVERY_RETRY;
         str_fit(ret->reason, sizeof ret->reason, why.text);
         return;
     }
-    bool discord = d->config->kind == INTEGRATION_DISCORD;
-    HttpHeader headers[] = {{S("Content-Type"), S("application/json")}};
-    HttpCall call = {.config = &d->config->http,
+    HttpHeader headers[] = {{S("Content-Type"), str_c(q.type)}};
+    HttpCall call = {.config = &q.http,
                      .egress = EGRESS_CONFIGURED,
                      .method = d->kind == 'E' ? S("PATCH") : S("POST"),
-                     .url = discord ? discord_url(d, url, arena) : url,
+                     .url = q.url,
                      .headers = headers,
                      .headers_len = COUNT_OF(headers),
-                     .body = d->body,
+                     .body = q.body,
                      .timeout_ms = d->config->timeout_ms ? d->config->timeout_ms : TIMEOUT_MS,
                      .body_max = ANSWER_BYTES_MAX};
     HttpResult r = {0};
-    Err e = t->call ? t->call(t->arg, &call, arena, &r) : http_call(t->client, &call, arena, &r);
+    e = t->call ? t->call(t->arg, &call, arena, &r) : http_call(t->client, &call, arena, &r);
     if (e != OK || r.err != OK) {
         ret->verdict = DELIVERY_RETRY;
         str_fit(ret->reason, sizeof ret->reason, r.why.text[0] ? r.why.text : err_name(e != OK ? e : r.err));
     } else {
         judge(d, &r, ret);
     }
-    scrub_url(ret->reason, url);
+    scrub_url(ret->reason, q.url);
+    for (size_t i = 0; i < COUNT_OF(q.secrets); i++)
+        scrub(ret->reason, q.secrets[i]);
 }
 
 /* ---- notify test ---- */
@@ -193,7 +349,7 @@ Err notify_test(const NotifyTransport *t, const AlertConfig *c, Str receiver, St
     Label notes[] = {{S("summary"), S("This is a test message. Alerts will look like this one.")}};
     NotifyAlert alert = {.labels = {labels, 2},
                          .annotations = {notes, 1},
-                         .starts_ms = clock_wall_ms(t->clock),
+                         .starts_ns = clock_wall_ns(t->clock),
                          .generator_url = external_url};
     alert.fingerprint = labels_fingerprint(alert.labels);
     TmplSet *set = notify_templates_new();
@@ -209,7 +365,7 @@ Err notify_test(const NotifyTransport *t, const AlertConfig *c, Str receiver, St
                             .alerts = &alert,
                             .len = 1,
                             .group_labels = {labels, 1},
-                            .now_ms = alert.starts_ms};
+                            .now_ms = alert.starts_ns / NS_PER_MS};
             notify_set_common(&d, &arena);
             Buf body;
             Why problem = {0};
@@ -220,9 +376,11 @@ Err notify_test(const NotifyTransport *t, const AlertConfig *c, Str receiver, St
             if (discord)
                 e = discord_body(ic, set, &d, DISCORD_POST, &arena, &body, &problem);
             else
-                webhook_body(ic, &d, &body);
+                e = notify_body(ic, set, &d, &arena, &body, &problem);
             if (e == OK) {
                 Delivery del = {.config = ic, .kind = discord ? 'P' : 'W', .body = buf_view(&body)};
+                if (ic->kind == INTEGRATION_WEBHOOK && str_find(secret_reveal(ic->url), S("{{")) != SIZE_MAX)
+                    del.url = notify_text(set, &d, secret_reveal(ic->url), &arena);
                 notify_deliver(t, &del, &arena, &res);
             } else {
                 str_fit(res.reason, sizeof res.reason, problem.text);

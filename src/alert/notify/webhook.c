@@ -3,12 +3,17 @@
 
 #include <stdio.h>
 
-static void put_time(Json *j, const char *key, i64 ms)
+/* RFC 3339 with as many digits as it takes, up to nanoseconds. */
+static void put_time(Json *j, const char *key, i64 ns)
 {
     Buf b;
+    Civil c;
     buf_init(&b, 64);
-    if (ms)
-        print_rfc3339_ms(&b, ms);
+    i64 sec = ns / NS_PER_SEC - (ns % NS_PER_SEC < 0);
+    civil_from_unix(sec, &c);
+    c.nanos = (i32)(ns - sec * NS_PER_SEC);
+    if (ns)
+        print_time_go(&b, &c, S("2006-01-02T15:04:05.999999999Z07:00"));
     else
         buf_c(&b, "0001-01-01T00:00:00Z");
     js_kv(j, key, buf_view(&b));
@@ -30,7 +35,15 @@ void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out)
 {
     Json j;
     char fingerprint[24];
-    u32 len = c->max_alerts && d->len > c->max_alerts ? (u32)c->max_alerts : d->len;
+    NotifyData cut = *d;
+    Arena arena;
+    arena_init(&arena, NULL, 64 << 20);
+    u32 len = c->max_alerts && d->len > c->max_alerts ? (u32)c->max_alerts : d->len, left = d->len - len;
+    if (left) { /* what is common is common to those that are shown */
+        cut.len = len;
+        notify_set_common(&cut, &arena);
+        d = &cut;
+    }
     js_init(&j, out);
     js_object(&j);
     js_kv(&j, "receiver", d->receiver);
@@ -43,8 +56,8 @@ void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out)
         js_kv(&j, "status", a->is_resolved ? S("resolved") : S("firing"));
         put_labels(&j, "labels", a->labels);
         put_labels(&j, "annotations", a->annotations);
-        put_time(&j, "startsAt", a->starts_ms);
-        put_time(&j, "endsAt", a->is_resolved ? a->ends_ms : 0);
+        put_time(&j, "startsAt", a->starts_ns);
+        put_time(&j, "endsAt", a->is_resolved ? a->ends_ns : 0);
         js_kv(&j, "generatorURL", a->generator_url);
         snprintf(fingerprint, sizeof fingerprint, "%016llx", (unsigned long long)a->fingerprint);
         js_kv(&j, "fingerprint", str_c(fingerprint));
@@ -59,7 +72,8 @@ void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out)
     js_kv(&j, "version", S("4"));
     js_kv(&j, "groupKey", d->group_key);
     js_key(&j, S("truncatedAlerts"));
-    js_u64(&j, d->len - len);
+    js_u64(&j, left);
     js_object_end(&j);
     buf_char(out, '\n');
+    arena_done(&arena);
 }

@@ -147,7 +147,7 @@ static void test_intervals(void **state)
          "2019-04-06T23:59:00Z"},
         {"{days_of_month: ['-3:-1']}", "2020-02-29T23:05:00Z", "2020-02-26T23:59:59Z"},
         {"{days_of_month: ['-3:-1']}", "2020-06-30T00:00:00Z", "2020-06-27T23:59:59Z"},
-        {"{days_of_month: ['-31:31'], months: ['6']}", "2020-06-01T00:00:00Z", "2020-07-01T00:00:00Z"},
+        {"{days_of_month: ['1:31'], months: ['6']}", "2020-06-01T00:00:00Z", "2020-07-01T00:00:00Z"},
         {"{days_of_month: ['31']}", "2020-01-31T00:00:00Z", "2020-06-30T00:00:00Z"},
         {"{weekdays: ['monday:friday'], times: [{start_time: '09:00', end_time: '17:00'}], location: "
          "Australia/Sydney}",
