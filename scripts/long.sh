@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The runs behind `make reach`: each measures one row and appends it to docs/reach.jsonl. By hand, on a quiet machine.
 #
-#   scripts/long.sh promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | peers ...
+#   scripts/long.sh promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | peers | alerts | alert-crash ...
 #   scripts/long.sh engine-session    steady, queries, restart and churn in one session of 1,000 targets, beside the peers
 #   scripts/long.sh engine-steady | engine-queries | engine-restart | engine-churn | engine-disk | engine-30d | engine-10m | engine-profile
 set -u
@@ -81,6 +81,8 @@ ingest() { bench/ingest.py --series 100000 --rounds 20 --record; }
 million() { bench/ingest.py --series 1000000 --rounds 2 --hold --record; }
 disk() { tests/e2e/disk_full.py --record; }
 fuzz() { SECONDS_EACH=${SECONDS_EACH:-600} JOBS=${JOBS:-2} RECORD=1 make fuzz; }
+alerts() { bench/alerts.py --record; }
+alert-crash() { tests/e2e/alert_crash.py --silences 100 --alerts 10000 --kills 200 --seed "${SEED:-1}" --record; }
 peers() { bench/with_peers.py --minutes 60 --outage-minutes 10 --record; }
 
 engine() { # the runs of bench/engine.py, with a release build
@@ -101,7 +103,7 @@ engine-profile() { engine profile --warm 17 --only pharos; }
 [ $# -gt 0 ] || { sed -n '2,7p' "$0"; exit 2; }
 for what in "$@"; do
     case $what in
-    promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | peers | engine-*) $what ;;
+    promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | peers | alerts | alert-crash | engine-*) $what ;;
     *) echo "long: no run named $what" >&2; exit 2 ;;
     esac
 done

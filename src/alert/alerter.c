@@ -1,6 +1,7 @@
 /* The alerter's frame: notices in, the timer, reload, shutdown. */
 #include "alert/alerter_internal.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,10 +78,18 @@ typedef struct Job {
     Lane *l;
 } Job;
 
+/* Rendering for many groups leaves holes in the heap as large as what is kept: given back once it is quiet. */
+static void tidy_heap(u32 done)
+{
+    enum { MANY = 32 };
+    if (done >= MANY)
+        malloc_trim(0);
+}
+
 static void run_flush(void *arg)
 {
     Alerter *a = arg;
-    alerter_flush_due(a);
+    tidy_heap(alerter_flush_due(a));
     mutex_lock(&a->lock);
     a->flushing--;
     cond_broadcast(&a->idle);
@@ -92,7 +101,7 @@ static void run_deliver(void *arg)
 {
     Job *j = arg;
     Alerter *a = j->a;
-    lane_deliver(a, j->l);
+    tidy_heap(lane_deliver(a, j->l));
     mutex_lock(&a->lock);
     j->l->busy = false;
     cond_broadcast(&a->idle);

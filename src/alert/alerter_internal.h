@@ -99,8 +99,8 @@ bool group_remove_alerts(Alerter *a, AlertGroup *g, bool (*gone)(void *arg, cons
                          i64 now_ns);
 
 /* flush.c */
-void alerter_flush_due(
-    Alerter *a); /* pool: looks at the groups whose time has come, then takes new outbox items in */
+/* pool: looks at the groups whose time has come and takes the new outbox items in; how many groups */
+u32 alerter_flush_due(Alerter *a);
 /* Outbox and fact keys are bounded: a long group key is stood for by its hash. */
 Str alerter_key(Arena *arena, const char *prefix, Str integration, Str group_key);
 typedef struct Said { /* what was last said about a group to an integration */
@@ -113,7 +113,7 @@ Said said_read(const Alerter *a, Str integration, Str group_key, Arena *arena);
 
 /* deliver.c */
 void alerter_load_outbox(Alerter *a);
-void lane_deliver(Alerter *a, Lane *l); /* pool: until the queue is empty or blocked */
+u32 lane_deliver(Alerter *a, Lane *l); /* pool: until the queue is empty or blocked; how many messages */
 void queue_item_done(QueueItem *q);
 void alerter_note(Alerter *a, const Integration *i, Str group_key, const char *state, const char *provider_id,
                   const char *reason); /* into the ledger; takes the lock */

@@ -233,9 +233,9 @@ static void settle(Alerter *a, Lane *l, QueueItem *q, const DeliveryResult *r)
     }
 }
 
-void lane_deliver(Alerter *a, Lane *l)
+u32 lane_deliver(Alerter *a, Lane *l)
 {
-    for (;;) {
+    for (u32 done = 0;; done++) {
         Arena arena;
         QueueItem q;
         mutex_lock(&a->lock);
@@ -246,7 +246,7 @@ void lane_deliver(Alerter *a, Lane *l)
         bool stopped = l->of->is_stopped;
         mutex_unlock(&a->lock);
         if (!work)
-            return;
+            return done;
         if (stopped) {
             give_up(a, l, &q, "the receiver is stopped until the configuration is reloaded");
             continue;

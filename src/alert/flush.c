@@ -331,9 +331,9 @@ static void look_end(Look *l)
         group_heap_put(l->a, g);
 }
 
-void alerter_flush_due(Alerter *a)
+u32 alerter_flush_due(Alerter *a)
 {
-    for (;;) {
+    for (u32 done = 0;; done++) {
         Look l = {.a = a};
         arena_init(&l.arena, NULL, 512 << 20);
         mutex_lock(&a->lock);
@@ -356,7 +356,7 @@ void alerter_flush_due(Alerter *a)
         u64map_done(&l.versions);
         arena_done(&l.arena);
         if (!g)
-            break;
+            return done;
         alerter_load_outbox(a);
     }
 }

@@ -27,8 +27,8 @@ static void read_classic_map(ConfigReader *r, ConfMap *m, const char *key, bool 
         else if (regex && conf_node_is_null(&n->items[i]))
             conf_error(r->conf, &n->items[i], "invalid regexp value for \"%.*s\"", STR_FMT(name));
         else if (match_init(&l->at[l->len], regex ? MATCH_RE : MATCH_EQ, name,
-                              regex ? arena_printf(&r->c->arena, "^(?:%.*s)$", STR_FMT(value)) : value,
-                              &why) != OK)
+                            regex ? arena_printf(&r->c->arena, "^(?:%.*s)$", STR_FMT(value)) : value,
+                            &why) != OK)
             conf_error(r->conf, &n->items[i], "%s", why.text);
         else
             l->len++;

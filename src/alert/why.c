@@ -397,8 +397,7 @@ static void post_preview(HttpReq *r, void *arg)
     Matcher *at = arena_array(r->arena, Matcher, n.matchers_len);
     u32 len = 0;
     for (; at && len < n.matchers_len; len++)
-        if (match_init(&at[len], n.matchers[len].op, n.matchers[len].name, n.matchers[len].value, &why) !=
-            OK)
+        if (match_init(&at[len], n.matchers[len].op, n.matchers[len].name, n.matchers[len].value, &why) != OK)
             break;
     if (len < n.matchers_len) {
         refuse(r, why.text);

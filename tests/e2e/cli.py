@@ -78,7 +78,7 @@ def check_wrong_calls():
     expect(['check', 'konfig', 'x'], 2, 'config FILE', stream='err')
     expect(['query'], 2, stream='err')
     expect(['scrape'], 2, stream='err')
-    for role in ('alloy', 'cloud', 'bot', 'gateway', 'refinory', 'import', 'amtool'):
+    for role in ('alloy', 'cloud', 'bot', 'gateway', 'refinory', 'import'):
         expect([role], 2, f'pharos {role}', 'not built yet', stream='err')
     expect(['version'], 0, 'pharos ', 'compatible with prometheus 3.', stream='out')
     expect(['--version'], 0, 'pharos ', stream='out')

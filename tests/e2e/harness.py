@@ -148,7 +148,8 @@ class Server:
         ready = os.path.join(self.directory, 'ready')
         with contextlib.suppress(FileNotFoundError):
             os.unlink(ready)
-        args = [self.binary, *self.args, '--web.listen-address=127.0.0.1:0', '--ui.listen-address=127.0.0.1:0', '--alertmanager.listen-address=127.0.0.1:0',
+        others = [] if self.args[:1] == ['alertmanager'] else ['--ui.listen-address=127.0.0.1:0', '--alertmanager.listen-address=127.0.0.1:0']
+        args = [self.binary, *self.args, '--web.listen-address=127.0.0.1:0', *others,
                 f'--storage.path={os.path.join(self.directory, "data")}', f'--ready-file={ready}']
         self.log = open(self.log_path, 'ab')
         atexit.register(self.end)
