@@ -119,6 +119,8 @@ static Err add_item(Look *l, const Integration *i, char kind, Str body, Why *why
                          : outbox_add(l->a->outbox, alerter_key(&l->arena, "", i->config->id, l->key),
                                       buf_view(&b), &id, why);
     buf_done(&b);
+    if (e == OK)
+        alerter_note(l->a, i, l->key, "queued", "", "");
     return e;
 }
 
