@@ -12,7 +12,8 @@ FLOORS = [['base'], ['text'], ['model'], ['wire'], ['net'], ['config'], ['store'
 PUBLIC = {'base': {'base/base.h', 'base/str.h', 'base/err.h', 'base/mem.h', 'base/vec.h', 'base/clock.h', 'base/log.h',
                    'base/thread.h', 'base/vfs.h', 'base/loop.h'},
           'text': {'text/text.h', 'text/tmpl.h'},
-          'metrics': {'metrics/metrics.h', 'metrics/promql/promql.h', 'metrics/api/api.h'},
+          'metrics': {'metrics/metrics.h', 'metrics/promql/promql.h', 'metrics/api/api.h', 'metrics/blocks/blocks.h',
+                      'metrics/promql/memsource.h'},
           'alert': {'alert/alert.h', 'alert/notify/notify.h'},
           'collect': {'collect/collect.h', 'collect/exporters/exporters.h', 'collect/remote/remote.h'}}
 level = {name: i for i, floor in enumerate(FLOORS) for name in floor}

@@ -421,6 +421,7 @@ static Err open_parts(App *a, Why *why)
                                                  .vfs = vfs_os(),
                                                  .external_host = a->own_address,
                                                  .offset_seed = hash_str(a->external_url)});
+    a->snapshot_dir = path_in(a, "snapshots");
     ApiConfig api = {
         .source = metrics_source(a->engine),
         .sink = a->o.receiver ? &a->tee.sink : NULL,
@@ -429,6 +430,7 @@ static Err open_parts(App *a, Why *why)
         .clock = a->clock,
         .cors_origin = str_c(a->o.cors_origin),
         .enable_admin = a->o.admin_api,
+        .snapshot_dir = str_c(a->snapshot_dir),
         .build = {.version = S(PROMETHEUS_COMPATIBLE),
                   .pharos_version = S(PHAROS_VERSION),
                   .revision = S(""),
@@ -683,6 +685,7 @@ void app_close(App *a)
     app_alerts_free(a);
     if (a->api)
         api_free(a->api);
+    mem_free(a->snapshot_dir);
     if (a->engine) {
         Why why = {0};
         if (metrics_close(a->engine, &why) != OK) {

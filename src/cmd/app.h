@@ -57,6 +57,7 @@ typedef struct App {
     Conf *web_conf;
     WebConfig web_config;
     Credentials *credentials;
+    char *snapshot_dir;
     char own_token[49]; /* what the built-in scrapes of ourselves show where credentials are needed */
     AppListener listeners[APP_LISTENERS_MAX];
     u32 listeners_len;

@@ -1,6 +1,8 @@
 /* api: Prometheus's HTTP API over the series engine. Bodies, statuses and error types are the peer's (3.5), byte for byte;
  * tests/golden/api holds what it answered.
  *
+ * Snapshots are Prometheus's: <snapshot_dir>/<name>/<blocks>, to be served by it or brought in with `pharos import`.
+ *
  * Registered under /api/v1: query, query_range, query_exemplars, format_query, parse_query, labels, label/{name}/values, series,
  * metadata, write, status/{buildinfo, runtimeinfo, flags, config, tsdb, walreplay}, admin/tsdb/..., and /federate, /metrics,
  * /-/healthy, /-/ready. Targets, rules and alerts are other modules' routes; /-/reload and /-/quit are cmd's.
@@ -51,6 +53,7 @@ typedef struct ApiConfig {
     Str default_tenant; /* of a request without one; empty = "anonymous" */
     Str cors_origin;    /* regular expression, anchored; empty = ".*" */
     bool enable_admin;  /* --web.enable-admin-api */
+    Str snapshot_dir;   /* where admin/tsdb/snapshot makes its folders; made when missing; empty = there are none */
     ApiBuildInfo build;
     ApiHooks hooks;
 } ApiConfig;
