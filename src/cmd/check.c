@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "alert/alert.h"
+#include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "collect/collect.h"
 #include "rules/rules.h"
@@ -73,12 +74,42 @@ static bool check_alertmanager(const char *path, Buf *out)
     return ok;
 }
 
+/* Is a server healthy, or ready? promtool's words and exit status. */
+static int check_server(const char *url, const char *what)
+{
+    CmdClient client;
+    HttpResult r;
+    Arena arena;
+    Buf path;
+    arena_init(&arena, NULL, 0);
+    buf_init(&path, 4096);
+    size_t trim = strlen(url);
+    while (trim && url[trim - 1] == '/')
+        trim--;
+    buf_put(&path, url, trim);
+    buf_printf(&path, "/-/%s", what);
+    cmd_client_init(&client);
+    Err e = cmd_client_get(&client, buf_view(&path), S(""), &arena, &r);
+    bool ok = e == OK && r.status == 200;
+    if (e != OK)
+        fprintf(stderr, "  FAILED: %s\n", r.why.text);
+    else if (!ok)
+        fprintf(stderr, "check failed: URL=%s, status=%d\n", buf_cstr(&path), r.status);
+    else
+        printf("  SUCCESS: %.*s\n", STR_FMT(r.body));
+    cmd_client_done(&client);
+    buf_done(&path);
+    arena_done(&arena);
+    return ok ? 0 : 1;
+}
+
 static int run(int argc, char **argv)
 {
-    const char *lint = "", *env_file = "";
+    const char *lint = "", *env_file = "", *url = "";
     Flag flags[] = {
         {"lint", FLAG_STR, &lint, "all", "rules: all or none"},
         {"env-file", FLAG_STR, &env_file, ".env", "environment for ${NAME} in configurations"},
+        {"url", FLAG_STR, &url, "http://localhost:9090", "healthy, ready: the server"},
         {"syntax-only", FLAG_IGNORED},
         {"agent", FLAG_IGNORED},
     };
@@ -87,6 +118,8 @@ static int run(int argc, char **argv)
     if (stop)
         return stop - 1;
     bool config = words && !strcmp(argv[0], "config"), rules = words && !strcmp(argv[0], "rules");
+    if (words == 1 && (!strcmp(argv[0], "healthy") || !strcmp(argv[0], "ready")))
+        return check_server(url, argv[0]);
     if (words < 2 || (!config && !rules)) {
         fprintf(stderr, "pharos check: want \"config FILE...\" or \"rules FILE...\"\n(pharos check --help "
                         "shows examples)\n");
@@ -120,7 +153,8 @@ const Command cmd_check = {
     .name = "check",
     .summary = "check configuration and rule files",
     .help = "pharos check config FILE...     prometheus.yml or alertmanager.yml (told apart by content)\n"
-            "pharos check rules FILE...      rule files, as promtool does, with its lint\n\n"
+            "pharos check rules FILE...      rule files, as promtool does, with its lint\n"
+            "pharos check healthy|ready      a running server (--url)\n\n"
             "Every error comes with file, line, column, field, what was expected and the nearest valid name; "
             "several at once.\n\n"
             "  pharos check config monitoring/prometheus.yml\n"

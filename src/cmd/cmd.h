@@ -16,7 +16,7 @@ typedef struct Command {
 } Command;
 
 extern const Command cmd_serve, cmd_check, cmd_query, cmd_scrape, cmd_notify, cmd_fsck, cmd_import, cmd_tsdb,
-    cmd_version, cmd_alertmanager, cmd_amtool;
+    cmd_test, cmd_promql, cmd_version, cmd_alertmanager, cmd_amtool;
 
 /* ---- flags (flags.c): --name=value, --name value, --name, --no-name; -h and --help everywhere ---- */
 typedef enum FlagKind {

@@ -5,8 +5,8 @@
 #include "cmd/cmd.h"
 
 static const Command *const commands[] = {
-    &cmd_serve,  &cmd_alertmanager, &cmd_amtool, &cmd_check, &cmd_query,   &cmd_scrape,
-    &cmd_notify, &cmd_fsck,         &cmd_import, &cmd_tsdb,  &cmd_version,
+    &cmd_serve, &cmd_alertmanager, &cmd_amtool, &cmd_check, &cmd_query,  &cmd_scrape,  &cmd_notify,
+    &cmd_fsck,  &cmd_import,       &cmd_tsdb,   &cmd_test,  &cmd_promql, &cmd_version,
 };
 
 /* Roles and tools of the design that are not built yet say so plainly. */
@@ -15,7 +15,6 @@ static const struct {
 } not_yet[] = {
     {"alloy", "the collector that runs Grafana Alloy configurations"},
     {"cloud", "the receiving side alone: Mimir, Loki and Tempo"},
-    {"test", "rule unit tests"},
     {"draw", "charts as pictures"},
     {"bot", "the Discord bot"},
     {"gateway", "the event gateway"},

@@ -7,6 +7,7 @@
 
 typedef struct QueryFlags {
     const char *time, *start, *end, *step, *format;
+    FlagList match;
 } QueryFlags;
 
 static void print_metric(json_t *metric)
@@ -77,6 +78,8 @@ static void print_data(json_t *data)
     }
 }
 
+static void print_list(json_t *data);
+
 static int print_answer(const HttpResult *r, bool raw)
 {
     if (raw) {
@@ -97,7 +100,11 @@ static int print_answer(const HttpResult *r, bool raw)
                 json_string_value(json_object_get(root, "error")));
         rc = 1;
     } else if (!raw) {
-        print_data(json_object_get(root, "data"));
+        json_t *data = json_object_get(root, "data");
+        if (json_is_array(data))
+            print_list(data);
+        else
+            print_data(data);
     }
     size_t i;
     json_t *w;
@@ -109,6 +116,22 @@ static int print_answer(const HttpResult *r, bool raw)
     return rc;
 }
 
+/* A line per series, or per name. */
+static void print_list(json_t *data)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(data, i, row)
+    {
+        if (json_is_string(row))
+            printf("%s\n", json_string_value(row));
+        else {
+            print_metric(row);
+            printf("\n");
+        }
+    }
+}
+
 static void param(Buf *url, const char *name, const char *value)
 {
     if (!value || !value[0])
@@ -117,69 +140,104 @@ static void param(Buf *url, const char *name, const char *value)
     url_escape_query(url, str_c(value));
 }
 
+typedef enum QueryKind { QUERY_INSTANT, QUERY_RANGE, QUERY_SERIES, QUERY_LABELS, QUERY_KINDS } QueryKind;
+
+static Err time_of(const char *text, const char *flag, i64 *ret_ms, Why *why)
+{
+    if (!text[0] || parse_api_time_ms(str_c(text), ret_ms) == OK)
+        return OK;
+    return why_set(why, E_INVALID, "--%s is neither RFC 3339 nor a Unix time", flag);
+}
+
+/* Start and end as given, or the five minutes up to now (a range), or none. */
+static Err set_times(QueryFlags *q, QueryKind kind, Arena *arena, Why *why)
+{
+    i64 now = clock_wall_ms(clock_real()), from, to = now;
+    TRY(time_of(q->end, "end", &to, why));
+    from = to - 300000;
+    TRY(time_of(q->start, "start", &from, why));
+    bool both = kind == QUERY_RANGE;
+    q->start = both || q->start[0] ? arena_printf(arena, "%.3f", (f64)from / 1000).at : "";
+    q->end = both || q->end[0] ? arena_printf(arena, "%.3f", (f64)to / 1000).at : "";
+    if (both && !q->step[0])
+        q->step = arena_printf(arena, "%lld", (long long)MAX((to - from) / 250000, 1)).at;
+    return OK;
+}
+
+static void build_url(const QueryFlags *q, QueryKind kind, const char *server, const char *what, Buf *url)
+{
+    static const char *const paths[] = {"query?", "query_range?", "series?", NULL};
+    size_t trim = strlen(server);
+    while (trim && server[trim - 1] == '/')
+        trim--;
+    buf_put(url, server, trim);
+    if (kind == QUERY_LABELS) {
+        buf_c(url, "/api/v1/label/");
+        url_escape_query(url, str_c(what));
+        buf_c(url, "/values?");
+    } else {
+        buf_printf(url, "/api/v1/%s", paths[kind]);
+    }
+    if (kind <= QUERY_RANGE)
+        param(url, "query", what);
+    for (size_t i = 0; kind > QUERY_RANGE && i < q->match.len; i++)
+        param(url, "match[]", q->match.at[i]);
+    param(url, "time", kind == QUERY_INSTANT ? q->time : NULL);
+    param(url, "start", kind != QUERY_INSTANT ? q->start : NULL);
+    param(url, "end", kind != QUERY_INSTANT ? q->end : NULL);
+    param(url, "step", kind == QUERY_RANGE ? q->step : NULL);
+}
+
 static int run(int argc, char **argv)
 {
+    static const char *const kinds[] = {"instant", "range", "series", "labels"};
     QueryFlags q = {0};
     Flag flags[] = {
         {"time", FLAG_STR, &q.time, "", "instant: evaluation time (RFC 3339 or Unix)"},
-        {"start", FLAG_STR, &q.start, "", "range: start (default 5 minutes before the end)"},
-        {"end", FLAG_STR, &q.end, "", "range: end (default now)"},
+        {"start", FLAG_STR, &q.start, "",
+         "range, series, labels: start (range: default 5 minutes before the end)"},
+        {"end", FLAG_STR, &q.end, "", "range, series, labels: end (range: default now)"},
         {"step", FLAG_STR, &q.step, "", "range: step (default a 250th of the range)"},
+        {"match", FLAG_LIST, &q.match, NULL, "series, labels: selector; may be given several times"},
         {"format", FLAG_STR, &q.format, "promql", "promql or json"},
     };
     int words;
     int stop = flags_parse(flags, COUNT_OF(flags), &cmd_query, argc, argv, &words);
     if (stop)
         return stop - 1;
-    bool instant = words && !strcmp(argv[0], "instant"), range = words && !strcmp(argv[0], "range");
-    if (instant || range)
-        argv++, words--;
-    else
-        instant = true;
-    const char *server = words == 2 ? argv[0] : "http://127.0.0.1:9090";
-    if (words < 1 || words > 2) {
-        fprintf(
-            stderr,
-            "pharos query: want [instant|range] [SERVER] EXPRESSION\n(pharos query --help shows examples)\n");
+    QueryKind kind = QUERY_INSTANT;
+    for (u32 i = 0; words && i < QUERY_KINDS; i++)
+        if (!strcmp(argv[0], kinds[i])) {
+            kind = (QueryKind)i;
+            argv++, words--;
+            break;
+        }
+    int what = kind == QUERY_SERIES ? 0 : 1;
+    const char *server = words == what + 1 ? argv[0] : "http://127.0.0.1:9090";
+    if (words < what || words > what + 1 || (kind == QUERY_SERIES && !q.match.len)) {
+        fprintf(stderr, "pharos query: want [instant|range] [SERVER] EXPRESSION, series --match=SELECTOR "
+                        "[SERVER], or labels "
+                        "[SERVER] NAME\n(pharos query --help shows examples)\n");
         return 2;
     }
-    char start[32], end[32], step[32];
-    if (range) {
-        i64 now = clock_wall_ms(clock_real()), from, to = now;
-        if (q.end[0] && parse_api_time_ms(str_c(q.end), &to) != OK)
-            return complain("query", &(Why){.text = "--end is neither RFC 3339 nor a Unix time"});
-        from = to - 300000;
-        if (q.start[0] && parse_api_time_ms(str_c(q.start), &from) != OK)
-            return complain("query", &(Why){.text = "--start is neither RFC 3339 nor a Unix time"});
-        snprintf(start, sizeof start, "%.3f", (f64)from / 1000);
-        snprintf(end, sizeof end, "%.3f", (f64)to / 1000);
-        snprintf(step, sizeof step, "%lld", (long long)MAX((to - from) / 250000, 1));
-        q.start = start;
-        q.end = end;
-        if (!q.step[0])
-            q.step = step;
-    }
-    Buf url;
-    buf_init(&url, 1 << 20);
-    size_t trim = strlen(server);
-    while (trim && server[trim - 1] == '/')
-        trim--;
-    buf_put(&url, server, trim);
-    buf_printf(&url, "/api/v1/%s?query=", instant ? "query" : "query_range");
-    url_escape_query(&url, str_c(argv[words - 1]));
-    param(&url, "time", instant ? q.time : NULL);
-    param(&url, "start", range ? q.start : NULL);
-    param(&url, "end", range ? q.end : NULL);
-    param(&url, "step", range ? q.step : NULL);
-    CmdClient client;
-    cmd_client_init(&client);
     Arena arena;
+    Buf url;
+    Why why = {0};
     arena_init(&arena, NULL, 0);
-    HttpResult result;
-    Err e = cmd_client_get(&client, buf_view(&url), S("application/json"), &arena, &result);
-    int rc = e == OK ? print_answer(&result, !strcmp(q.format, "json")) : complain("query", &result.why);
+    buf_init(&url, 1 << 20);
+    int rc = 1;
+    if (kind != QUERY_INSTANT && set_times(&q, kind, &arena, &why) != OK) {
+        rc = complain("query", &why);
+    } else {
+        CmdClient client;
+        HttpResult result;
+        build_url(&q, kind, server, what ? argv[words - 1] : "", &url);
+        cmd_client_init(&client);
+        Err e = cmd_client_get(&client, buf_view(&url), S("application/json"), &arena, &result);
+        rc = e == OK ? print_answer(&result, !strcmp(q.format, "json")) : complain("query", &result.why);
+        cmd_client_done(&client);
+    }
     arena_done(&arena);
-    cmd_client_done(&client);
     buf_done(&url);
     return rc;
 }
@@ -187,7 +245,9 @@ static int run(int argc, char **argv)
 const Command cmd_query = {
     .name = "query",
     .summary = "ask a server a PromQL question",
-    .help = "pharos query [instant|range] [SERVER] EXPRESSION\n\n"
+    .help = "pharos query [instant|range] [SERVER] EXPRESSION\n"
+            "pharos query series --match=SELECTOR [SERVER]     the series\n"
+            "pharos query labels [SERVER] NAME                 the values of a label\n\n"
             "Asks the Prometheus API of SERVER (default http://127.0.0.1:9090) and prints the answer as "
             "promtool does.\n\n"
             "  pharos query 'sum by (mode) (rate(node_cpu_seconds_total[5m]))'\n"

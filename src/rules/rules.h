@@ -73,6 +73,14 @@ typedef struct RulesCheckOptions {
 } RulesCheckOptions;
 Err rules_check(Vfs *vfs, const Str *files, u32 n, const RulesCheckOptions *o, Buf *out);
 
+/* ---- `pharos test rules` (rule_test.c): promtool's unit tests of rule files. What goes to standard output and standard error there
+ * is appended to out and err, a JUnit report to junit unless NULL. OK or E_INVALID. ---- */
+typedef struct RulesTestOptions {
+    RuleReadOptions read;
+    const Regex *run; /* only groups of tests with such a name; NULL = all */
+} RulesTestOptions;
+Err rules_test(Vfs *vfs, const Str *files, u32 n, const RulesTestOptions *o, Buf *out, Buf *err, Buf *junit);
+
 /* ---- where alerts go ---- */
 typedef struct AlertNotice {
     Labels labels, annotations; /* labels without external labels: the sink adds its own */
