@@ -246,8 +246,9 @@ typedef struct AlertmanagersEnv {
     Vfs *vfs;
 } AlertmanagersEnv;
 Alertmanagers *alertmanagers_new(const AlertmanagersEnv *env);
-/* cfg is referenced. own_address: a target that is ourselves is skipped with a warning; may be empty. */
-void alertmanagers_apply(Alertmanagers *m, PromConfig *cfg, Str own_address);
+/* cfg is referenced. own_addresses, separated by spaces: a target that is ourselves is skipped with a warning; may be
+ * empty. */
+void alertmanagers_apply(Alertmanagers *m, PromConfig *cfg, Str own_addresses);
 AlertSink *alertmanagers_sink(Alertmanagers *m);
 void alertmanagers_routes(HttpServer *s, Alertmanagers *m); /* GET /api/v1/alertmanagers */
 void alertmanagers_json(Alertmanagers *m, Buf *out);

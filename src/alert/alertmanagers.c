@@ -294,6 +294,16 @@ static bool has_port(Str address)
     return colon != SIZE_MAX;
 }
 
+static bool is_own(const Alertmanagers *m, Str address)
+{
+    for (Str rest = str_c(m->own_address), one; rest.len;) {
+        str_cut(rest, ' ', &one, &rest);
+        if (str_eq(one, address))
+            return true;
+    }
+    return false;
+}
+
 typedef VEC(Target *) Targets;
 
 static void add_url(Set *s, Targets *old, Targets *fresh, Str url)
@@ -342,7 +352,7 @@ static void on_groups(void *arg)
                                    STR_FMT(labels_get(l, S("__alerts_path__"))));
             if (!keep || !address.len) {
                 vec_push(&s->dropped, mem_strdup(url));
-            } else if (m->own_address && str_eq(address, str_c(m->own_address))) {
+            } else if (is_own(m, address)) {
                 LOG_WARN(
                     "notifier",
                     "An alertmanager target is this process itself: skipped, its own router has the alerts",

@@ -187,6 +187,14 @@ static void ledger_put(AlertState *s, i64 at_ms, Str text)
     *e = (LedgerEntry){at_ms, mem_strdup(text)};
 }
 
+static bool ledger_has(const AlertState *s, i64 at_ms, Str text)
+{
+    for (size_t i = s->ledger.len; i-- > 0;)
+        if (s->ledger.at[i].at_ms == at_ms && str_eq(str_c(s->ledger.at[i].text), text))
+            return true;
+    return false;
+}
+
 static void encode_delivery(Buf *b, i64 at_ms, Str text)
 {
     put_i64(b, at_ms);
@@ -316,7 +324,7 @@ Err alert_state_load_record(AlertState *s, u32 type, Str body, Why *why)
     case STATE_DELIVERY: {
         i64 at = alert_state_in_i64(&in);
         Str text = alert_state_in_str(&in);
-        if (!in.bad)
+        if (!in.bad && !ledger_has(s, at, text)) /* a compaction's copy, and what it was copied from */
             ledger_put(s, at, text);
         break;
     }

@@ -63,10 +63,29 @@ Err app_alerts_check(App *a, Why *why)
     return alert_config_verdict(x->next, why);
 }
 
+/* Where alerts sent by us would come back to us. */
+static void own_addresses(App *a, Buf *out)
+{
+    buf_str(out, a->own_address);
+    for (u32 i = 0; i < a->listeners_len; i++) {
+        Str address = http_server_address(a->listeners[i].server);
+        size_t colon = address.len;
+        while (colon && address.at[colon - 1] != ':')
+            colon--;
+        Str port = str_skip(address, colon);
+        buf_printf(out, " %.*s localhost:%.*s 127.0.0.1:%.*s", STR_FMT(address), STR_FMT(port),
+                   STR_FMT(port));
+    }
+}
+
 void app_alerts_apply(App *a, PromConfig *config)
 {
     AppAlerts *x = a->alerts;
-    alertmanagers_apply(x->others, config, a->own_address);
+    Buf own;
+    buf_init(&own, 4096);
+    own_addresses(a, &own);
+    alertmanagers_apply(x->others, config, buf_view(&own));
+    buf_done(&own);
     AlertGlobals g = {.external_url = a->external_url,
                       .external_labels = config->external_labels,
                       .relabel = config->alert_relabel};

@@ -97,8 +97,53 @@ static Err fn_dict(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *why
     return OK;
 }
 
-static void to_json(Json *j, Tv v, int depth)
+/* What Go's encoder makes of the structs: their fields under these names, in this order. */
+static const struct {
+    const char *type, *fields[9][2];
+} json_structs[] = {
+    {"template.Alert",
+     {{"Status", "status"},
+      {"Labels", "labels"},
+      {"Annotations", "annotations"},
+      {"StartsAt", "startsAt"},
+      {"EndsAt", "endsAt"},
+      {"GeneratorURL", "generatorURL"},
+      {"Fingerprint", "fingerprint"}}},
+    {"template.Pair", {{"Name", "Name"}, {"Value", "Value"}}},
+    {"template.Data",
+     {{"Receiver", "receiver"},
+      {"Status", "status"},
+      {"Alerts", "alerts"},
+      {"NotificationReason", "notification_reason"},
+      {"GroupLabels", "groupLabels"},
+      {"CommonLabels", "commonLabels"},
+      {"CommonAnnotations", "commonAnnotations"},
+      {"ExternalURL", "externalURL"}}},
+};
+
+static void to_json(TmplExec *x, Json *j, Tv v, int depth);
+static bool struct_to_json(TmplExec *x, Json *j, const TvObject *o, int depth)
 {
+    for (size_t i = 0; i < COUNT_OF(json_structs); i++) {
+        if (strcmp(o->type_name, json_structs[i].type) != 0)
+            continue;
+        js_object(j);
+        for (size_t f = 0; f < COUNT_OF(json_structs[i].fields) && json_structs[i].fields[f][0]; f++) {
+            Tv v = tv_nil();
+            js_key(j, str_c(json_structs[i].fields[f][1]));
+            o->get(o, x, str_c(json_structs[i].fields[f][0]), NULL, 0, &v, NULL);
+            to_json(x, j, v, depth + 1);
+        }
+        js_object_end(j);
+        return true;
+    }
+    return false;
+}
+
+static void to_json(TmplExec *x, Json *j, Tv v, int depth)
+{
+    if (depth <= 20 && v.kind == TV_OBJECT && struct_to_json(x, j, v.u.obj, depth))
+        return;
     v = tv_plain(v);
     if (depth > 20) {
         js_null(j);
@@ -122,21 +167,28 @@ static void to_json(Json *j, Tv v, int depth)
     case TV_LIST:
         js_array(j);
         for (u32 i = 0; i < v.u.list.len; i++)
-            to_json(j, v.u.list.at[i], depth + 1);
+            to_json(x, j, v.u.list.at[i], depth + 1);
         js_array_end(j);
         break;
     case TV_MAP:
         js_object(j);
         for (u32 i = 0; i < v.u.map.len; i++) {
             js_key(j, v.u.map.at[i].key);
-            to_json(j, v.u.map.at[i].value, depth + 1);
+            to_json(x, j, v.u.map.at[i].value, depth + 1);
         }
         js_object_end(j);
         break;
     case TV_TIME: {
         Buf b;
+        Civil c;
+        i64 ns = v.u.time.ns, sec = ns / NS_PER_SEC - (ns % NS_PER_SEC < 0);
         buf_init(&b, 64);
-        print_rfc3339_ms(&b, v.u.time.ns / NS_PER_MS);
+        civil_from_unix(sec, &c);
+        c.nanos = (i32)(ns - sec * NS_PER_SEC);
+        if (ns)
+            print_time_go(&b, &c, S("2006-01-02T15:04:05.999999999Z07:00"));
+        else
+            buf_c(&b, "0001-01-01T00:00:00Z"); /* no time */
         js_str(j, buf_view(&b));
         buf_done(&b);
         break;
@@ -153,7 +205,7 @@ static Err fn_to_json(TmplExec *x, void *arg, const Tv *a, u32 n, Tv *ret, Why *
     Json j;
     buf_init(&b, 1 << 20);
     js_init(&j, &b);
-    to_json(&j, a[0], 0);
+    to_json(x, &j, a[0], 0);
     *ret = tmpl_take(x, &b);
     return OK;
 }

@@ -1,0 +1,224 @@
+/* What each receiver is sent, where its secrets go, and that they go nowhere else. */
+#include "test.h"
+#include "alert/alert.h"
+#include "alert/notify/notify.h"
+
+#include <jansson.h>
+
+typedef struct Seen {
+    char *url, *body, *auth;
+    const char *answer;
+    int status;
+} Seen;
+
+static Err on_call(void *arg, const HttpCall *call, Arena *arena, HttpResult *ret)
+{
+    Seen *s = arg;
+    s->url = mem_strdup(call->url);
+    s->body = mem_strdup(call->body);
+    s->auth = mem_strdup(secret_reveal(call->config->auth_credentials));
+    *ret = (HttpResult){.status = s->status ? s->status : 200, .body = str_c(s->answer ? s->answer : "ok")};
+    if (s->status < 0) { /* a careless library */
+        why_set(&ret->why, E_TIMEOUT, "timeout at %s with %s", s->url, s->body);
+        ret->err = E_TIMEOUT;
+        return E_TIMEOUT;
+    }
+    return OK;
+}
+
+static void seen_done(Seen *s)
+{
+    mem_free(s->url);
+    mem_free(s->body);
+    mem_free(s->auth);
+}
+
+/* Renders for the one integration of yaml and sends. */
+static DeliveryResult deliver(const char *receiver, bool resolved, Seen *seen)
+{
+    char yaml[4096];
+    snprintf(yaml, sizeof yaml, "route: {receiver: r}\nreceivers: [{name: r, %s}]\n", receiver);
+    AlertConfig *c = alert_config_parse(vfs_os(), "am.yml", str_c(yaml));
+    Why why = {0};
+    Arena arena;
+    Buf body;
+    u32 n;
+    assert_ok(alert_config_verdict(c, &why), &why);
+    const IntegrationConfig *i = &alert_config_receivers(c, &n)[0].integrations[0];
+    Label labels[] = {{S("alertname"), S("A<b>")}, {S("sev"), S("page")}};
+    Label notes[] = {{S("summary"), S("It's \"bad\" & worse")}};
+    NotifyAlert a = {.labels = {labels, 2},
+                     .annotations = {notes, 1},
+                     .starts_ns = 1800000000 * NS_PER_SEC,
+                     .ends_ns = resolved ? 1800000060 * NS_PER_SEC : 0,
+                     .is_resolved = resolved,
+                     .generator_url = S("http://g/"),
+                     .fingerprint = 0xabc};
+    NotifyData d = {.receiver = S("r"),
+                    .external_url = S("http://am:9093"),
+                    .group_key = S("{}:{alertname=\"A<b>\"}"),
+                    .alerts = &a,
+                    .len = 1,
+                    .group_labels = {labels, 1},
+                    .now_ms = 1800000070000};
+    arena_init(&arena, NULL, 16 << 20);
+    buf_init(&body, 4 << 20);
+    notify_set_common(&d, &arena);
+    TmplSet *set = notify_templates_new();
+    assert_ok(notify_body(i, set, &d, &arena, &body, &why), &why);
+    NotifyTransport t = {.call = on_call, .arg = seen, .vfs = vfs_os(), .clock = clock_real()};
+    Delivery del = {.config = i, .kind = 'W', .body = buf_view(&body), .group_key = d.group_key};
+    DeliveryResult r;
+    if (strstr(buf_cstr(&body), "SECRET"))
+        fail_msg("a secret in what the outbox would hold: %s", buf_cstr(&body));
+    notify_deliver(&t, &del, &arena, &r);
+    if (strstr(r.reason, "SECRET"))
+        fail_msg("a secret in a reason: %s", r.reason);
+    tmpl_set_free(set);
+    buf_done(&body);
+    arena_done(&arena);
+    alert_config_unref(c);
+    return r;
+}
+
+static void test_slack(void **state)
+{
+    Seen s = {.answer = "{\"ok\":true,\"ts\":\"1503.0002\"}"};
+    DeliveryResult r =
+        deliver("slack_configs: [{app_token: SECRETtoken, channel: '#x', fields: [{title: t, value: "
+                "'{{ .Status }}', short: true}], actions: [{type: button, text: b, url: u}]}]",
+                false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_string_equal(r.provider_id, "1503.0002");
+    assert_string_equal(s.url, "https://slack.com/api/chat.postMessage");
+    assert_string_equal(s.auth, "SECRETtoken");
+    assert_string_equal(
+        s.body,
+        "{\"channel\":\"#x\",\"username\":\"Alertmanager\",\"attachments\":[{\"title\":\"[FIRING:1] "
+        "A\\u003cb\\u003e (page)\",\"title_link\":\"http://am:9093/#/"
+        "alerts?receiver=r\",\"text\":\"\",\"fallback\":\"[FIRING:1] A\\u003cb\\u003e (page) | "
+        "http://am:9093/#/alerts?receiver=r\",\"callback_id\":\"\",\"fields\":[{\"title\":\"t\",\"value\":"
+        "\"firing\",\"short\":true}],\"actions\":[{\"type\":\"button\",\"text\":\"b\",\"url\":\"u\"}],"
+        "\"footer\":\"\",\"color\":\"danger\",\"mrkdwn_in\":[\"fallback\",\"pretext\",\"text\"]}]}\n");
+    seen_done(&s);
+    s = (Seen){.answer = "{\"ok\":false,\"error\":\"channel_not_found\"}"};
+    r = deliver("slack_configs: [{api_url: 'http://h/SECRETSECRET'}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_GONE);
+    assert_non_null(strstr(r.reason, "channel_not_found"));
+    seen_done(&s);
+    s = (Seen){.answer = "no_team", .status = 404};
+    r = deliver("slack_configs: [{api_url: 'http://h/SECRETSECRET'}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_GONE);
+    seen_done(&s);
+    s = (Seen){.status = -1};
+    r = deliver("slack_configs: [{api_url: 'http://h/SECRETSECRET'}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_RETRY);
+    seen_done(&s);
+}
+
+static void test_telegram(void **state)
+{
+    Seen s = {.answer = "{\"ok\":true,\"result\":{\"message_id\":77}}"};
+    DeliveryResult r =
+        deliver("telegram_configs: [{bot_token: 'SECRET:token', chat_id: -100, message: '<b>{{ "
+                ".CommonAnnotations.summary }}</b>'}]",
+                false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_string_equal(r.provider_id, "77");
+    assert_string_equal(s.url, "https://api.telegram.org/botSECRET:token/sendMessage");
+    assert_string_equal(s.body,
+                        "{\"chat_id\":-100,\"text\":\"\\u003cb\\u003eIt\\u0026#39;s "
+                        "\\u0026#34;bad\\u0026#34; \\u0026amp; "
+                        "worse\\u003c/b\\u003e\",\"parse_mode\":\"HTML\",\"disable_web_page_preview\":true}");
+    seen_done(&s);
+    s = (Seen){.status = 429,
+               .answer =
+                   "{\"ok\":false,\"description\":\"Too Many Requests\",\"parameters\":{\"retry_after\":7}}"};
+    r = deliver("telegram_configs: [{bot_token: 'SECRET:token', chat_id: 1}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_RETRY);
+    assert_int_equal(r.retry_ms, 7000);
+    seen_done(&s);
+    s = (Seen){.status = -1};
+    r = deliver("telegram_configs: [{bot_token: 'SECRET:token', chat_id: 1}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_RETRY);
+    seen_done(&s);
+}
+
+static void test_pagerduty(void **state)
+{
+    for (int resolved = 0; resolved <= 1; resolved++) {
+        Seen s = {.status = 202, .answer = "{\"status\":\"success\",\"dedup_key\":\"k\"}"};
+        DeliveryResult r =
+            deliver("pagerduty_configs: [{routing_key: SECRETkey1, details: {n: {x: '{{ .Status }}'}}, "
+                    "links: [{href: 'http://l', text: t}, {text: nowhere}]}]",
+                    resolved, &s);
+        json_error_t err;
+        json_t *root = json_loads(s.body, 0, &err), *payload = json_object_get(root, "payload"),
+               *details = json_object_get(payload, "custom_details");
+        assert_int_equal(r.verdict, DELIVERED);
+        assert_string_equal(s.url, "https://events.pagerduty.com/v2/enqueue");
+        assert_string_equal(json_string_value(json_object_get(root, "routing_key")), "SECRETkey1");
+        assert_string_equal(json_string_value(json_object_get(root, "event_action")),
+                            resolved ? "resolve" : "trigger");
+        /* SHA-256 of the group key */
+        assert_string_equal(json_string_value(json_object_get(root, "dedup_key")),
+                            "47e352f74f0a3b2ea8e82c3f00202a44129a0118de383057ca852da10be1a260");
+        assert_string_equal(json_string_value(json_object_get(payload, "severity")), "error");
+        assert_string_equal(json_string_value(json_object_get(json_object_get(details, "n"), "x")),
+                            resolved ? "resolved" : "firing");
+        assert_int_equal(json_array_size(json_object_get(details, "firing")), !resolved);
+        assert_int_equal(json_array_size(json_object_get(root, "links")), 1);
+        json_decref(root);
+        seen_done(&s);
+    }
+    Seen s = {.status = -1};
+    DeliveryResult r = deliver("pagerduty_configs: [{service_key: SECRETkey1}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_RETRY);
+    assert_non_null(strstr(s.body, "\"service_key\":\"SECRETkey1\",\"incident_key\":"));
+    seen_done(&s);
+}
+
+static void test_pushover(void **state)
+{
+    Seen s = {.answer = "{\"status\":1,\"request\":\"req-1\"}"};
+    DeliveryResult r =
+        deliver("pushover_configs: [{user_key: SECRETuser, token: SECRETtoken, ttl: 90s}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_string_equal(r.provider_id, "req-1");
+    assert_true(
+        str_starts(str_c(s.body), S("token=SECRETtoken&user=SECRETuser&title=%5BFIRING%3A1%5D+A%3Cb%3E")));
+    assert_non_null(strstr(s.body, "&priority=2&retry=60&expire=3600&device=&sound=&ttl=90"));
+    seen_done(&s);
+}
+
+static void test_webhook(void **state)
+{
+    Seen s = {.answer = ""};
+    deliver("webhook_configs: [{url: 'http://h/SECRETSECRET', payload: {text: '{{ .Status }}', n: 1, on: "
+            "true, list: [a, "
+            "'{{ .Alerts | len }}'], alerts: '{{ .Alerts | toJson }}'}}]",
+            false, &s);
+    assert_string_equal(
+        s.body,
+        "{\"text\":\"firing\",\"n\":1,\"on\":true,\"list\":[\"a\",\"1\"],\"alerts\":[{\"status\":\"firing\","
+        "\"labels\":{\"alertname\":\"A\\u003cb\\u003e\",\"sev\":\"page\"},\"annotations\":{\"summary\":"
+        "\"It's \\\"bad\\\" \\u0026 worse\"},\"startsAt\":\"2027-01-15T08:00:00Z\",\"endsAt\":"
+        "\"0001-01-01T00:00:00Z\",\"generatorURL\":\"http://g/\",\"fingerprint\":\"0000000000000abc\"}]}\n");
+    seen_done(&s);
+    /* A template that fails is told with what can be told. */
+    s = (Seen){.answer = "ok"};
+    DeliveryResult r =
+        deliver("slack_configs: [{api_url: 'http://h/SECRETSECRET', title: '{{ .Nope.Nope }}'}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_non_null(strstr(s.body, "template error"));
+    assert_non_null(strstr(s.body, "page"));
+    seen_done(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_slack), cmocka_unit_test(test_telegram),
+                                       cmocka_unit_test(test_pagerduty), cmocka_unit_test(test_pushover),
+                                       cmocka_unit_test(test_webhook)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
