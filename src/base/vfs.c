@@ -47,7 +47,7 @@ static Err os_open(Vfs *v, const char *path, int flags, File **ret, Why *why)
     OsFile *f = mem_alloc(sizeof *f + strlen(path) + 1);
     f->file.vfs = v;
     f->fd = fd;
-    strcpy(f->path, path);
+    memcpy(f->path, path, strlen(path) + 1);
     *ret = &f->file;
     return OK;
 }
@@ -250,7 +250,7 @@ static void dir_of(const char *path, char dir[PATH_MAX])
     memcpy(dir, slash ? path : ".", n);
     dir[n] = 0;
     if (slash == path)
-        strcpy(dir, "/");
+        memcpy(dir, "/", 2);
 }
 
 Err vfs_mkdirs(Vfs *v, const char *path, Why *why)

@@ -266,7 +266,7 @@ static bool oauth2(ConfMap *outer, HttpClientConfig *ret)
             at[i] = (HttpHeader){params->keys[i].text, conf_scalar(m.conf, &params->items[i], m.expand)};
         ret->oauth2.endpoint_params = at;
         ret->oauth2.endpoint_params_len = at ? params->len : 0;
-    } else if (!conf_node_is_null(params) && params->kind != CONF_MAP) {
+    } else if (params && !conf_node_is_null(params) && params->kind != CONF_MAP) {
         conf_error(m.conf, params, "must be a map of parameter names to values");
     }
     TlsConfig tls = {0};

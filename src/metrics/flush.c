@@ -56,7 +56,7 @@ static void mem_source_init(MemSource *m, MetricsEngine *e, Tenant *t)
             if (mem_has(table, i))
                 vec_push(&m->places, (Place){*(u32 *)seg_at(&t->cat.shards[s].locals, i), s, i});
     }
-    if (!is_ascending(m))
+    if (m->places.len && !is_ascending(m))
         qsort(m->places.at, m->places.len, sizeof(Place), place_cmp);
 }
 
@@ -66,7 +66,7 @@ static void freeze(MetricsEngine *e)
 {
     mutex_lock(&e->lock);
     u64 bytes = 0;
-    u32 gen[SHARDS_MAX];
+    u32 gen[SHARDS_MAX] = {0};
     for (u32 s = 0; s < e->shards_len; s++) {
         Shard *sh = &e->shards[s];
         mutex_lock(&sh->lock);

@@ -177,6 +177,7 @@ static bool version_replace(Version *v, const MergeJob *j, Part *merged)
 {
     TenantVersion *tv = &v->tenants.at[j->t->id - 1];
     size_t n = j->parts.len, first = 0;
+    check(n);
     while (first < tv->parts.len && tv->parts.at[first] != j->parts.at[0])
         first++;
     if (tv->parts.len - first < n || memcmp(tv->parts.at + first, j->parts.at, n * sizeof(Part *)) != 0)

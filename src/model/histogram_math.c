@@ -374,7 +374,7 @@ static void pour(const Side *s, const Histogram *h, f64 sign, const f64 *bounds,
 /* Empties the buckets of s (a side of h) that lie inside a zero bucket of the given width. */
 static void empty_inside(Side *s, const Histogram *h, f64 threshold)
 {
-    for (Walk w = walk_start(s); w.ok && histogram_bound(h, w.index) <= threshold; walk_next(&w))
+    for (Walk w = walk_start(s); s->v && w.ok && histogram_bound(h, w.index) <= threshold; walk_next(&w))
         s->v[w.at] = 0;
 }
 

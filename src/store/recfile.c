@@ -126,7 +126,7 @@ void recreader_done(RecReader *r)
 /* Makes [off, off + n) available in the buffer, as far as the file goes; *ret_n is what there is of it. */
 static Err fill(RecReader *r, u64 off, size_t n, const u8 **ret, size_t *ret_n, Why *why)
 {
-    if (off < r->buf_off || off + n > r->buf_off + r->buf_len) {
+    if (!r->buf || off < r->buf_off || off + n > r->buf_off + r->buf_len) {
         size_t want = (size_t)MIN((u64)MAX(n, (size_t)READ_AHEAD), r->end - off);
         if (want > r->buf_cap) {
             mem_free(r->buf);

@@ -668,7 +668,7 @@ void regex_expand(const Regex *r, Str templ, const Str *groups, u32 n, Buf *out)
 void regex_replace_all(const Regex *r, Str s, Str templ, Buf *out)
 {
     enum { GROUPS_MAX = 65 };
-    Str groups[GROUPS_MAX];
+    Str groups[GROUPS_MAX] = {{0}};
     u32 n = MIN(r->groups + 1, (u32)GROUPS_MAX);
     size_t last_end = 0, pos = 0;
     while (pos <= s.len && !buf_over(out)) {

@@ -234,7 +234,7 @@ static Err read_labels(ExpoParser *p, const char **ret_at, Str *metric_name, Why
             *ret_at = at + 1;
             return OK;
         }
-        Str name;
+        Str name = S("");
         bool quoted;
         const char *name_at = at;
         TRY(read_name(p, &at, &name, &quoted, why));

@@ -53,7 +53,7 @@ typedef struct ApiConfig {
     Str default_tenant; /* of a request without one; empty = "anonymous" */
     Str cors_origin;    /* regular expression, anchored; empty = ".*" */
     bool enable_admin;  /* --web.enable-admin-api */
-    Str snapshot_dir;   /* where admin/tsdb/snapshot makes its folders; made when missing; empty = there are none */
+    Str snapshot_dir; /* where admin/tsdb/snapshot makes its folders; made when missing; empty = there are none */
     ApiBuildInfo build;
     ApiHooks hooks;
 } ApiConfig;

@@ -170,7 +170,7 @@ static Err build_call(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
     if (map_knows(p->fn))
         return op_map(e, p, g, ret, why);
     for (u32 i = 0; i < p->args_len; i++)
-        if (p->args[i]->type == PROM_MATRIX && p->fn != FN_absent_over_time)
+        if (p->args[i] && p->args[i]->type == PROM_MATRIX && p->fn != FN_absent_over_time)
             return op_range(e, p, g, ret, why);
     return op_misc(e, p, g, ret, why);
 }
