@@ -587,14 +587,14 @@ bool histogram_same(const Histogram *a, const Histogram *b)
            same_side(a, b, false);
 }
 
-/* Is any bucket of prev missing or larger than in h? Both sides of the same schema. */
+/* Is any bucket of prev larger than in h, or missing there though it holds something (less than nothing, too)? Both sides of the
+ * same schema. */
 static bool side_fell(Walk h, Walk prev)
 {
     for (; prev.ok; walk_next(&prev)) {
         while (h.ok && h.index < prev.index)
             walk_next(&h);
-        f64 now = h.ok && h.index == prev.index ? h.v : 0;
-        if (now < prev.v)
+        if (h.ok && h.index == prev.index ? h.v < prev.v : prev.v != 0)
             return true;
     }
     return false;

@@ -262,7 +262,7 @@ static Err scalar_extreme(Eval *e, const Plan *p, Grid *g, f64 *col, Why *why)
     TRY(scalar_eval(e, p->args[0], g, &a, why));
     TRY(scalar_eval(e, p->args[1], g, &b, why));
     for (u32 k = 0; k < g->n; k++)
-        col[k] = isnan(a[k]) || isnan(b[k]) ? NAN : is_max ? fmax(a[k], b[k]) : fmin(a[k], b[k]);
+        col[k] = is_max ? larger_of(a[k], b[k]) : smaller_of(a[k], b[k]);
     col_put(e, g, a);
     col_put(e, g, b);
     return OK;

@@ -23,6 +23,20 @@
 #define ABSENT       f64_from_bits(STALE_NAN_BITS)
 #define is_absent(v) (f64_bits(v) == STALE_NAN_BITS)
 
+/* As the peer's language has them: an infinity on their side wins over NaN, NaN over the rest, and zeros are told apart. */
+static inline f64 larger_of(f64 a, f64 b)
+{
+    if (a == INFINITY || b == INFINITY)
+        return INFINITY;
+    if (isnan(a) || isnan(b))
+        return NAN;
+    return a > b || (a == b && !signbit(a)) ? a : b;
+}
+static inline f64 smaller_of(f64 a, f64 b)
+{
+    return -larger_of(-a, -b);
+}
+
 typedef struct Plan Plan;
 typedef struct Op Op;
 typedef struct Eval Eval;

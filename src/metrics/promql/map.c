@@ -76,16 +76,6 @@ static f64 (*float_fn(FuncId fn))(f64)
     }
 }
 
-/* As the peer's language has it: NaN wins. */
-static f64 min_nan(f64 a, f64 b)
-{
-    return isnan(a) || isnan(b) ? NAN : fmin(a, b);
-}
-static f64 max_nan(f64 a, f64 b)
-{
-    return isnan(a) || isnan(b) ? NAN : fmax(a, b);
-}
-
 static void clamp_all(u32 n, f64 *v, const f64 *lo, const f64 *hi)
 {
     for (u32 i = 0; i < n; i++) {
@@ -93,7 +83,7 @@ static void clamp_all(u32 n, f64 *v, const f64 *lo, const f64 *hi)
         if (high < low)
             v[i] = ABSENT;
         else if (!is_absent(v[i]))
-            v[i] = max_nan(low, min_nan(high, v[i]));
+            v[i] = larger_of(low, smaller_of(high, v[i]));
     }
 }
 

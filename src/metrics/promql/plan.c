@@ -34,7 +34,7 @@ static Err duration_value(const Planner *pl, const Node *n, f64 *ret, Why *why)
     }
     if (fn) {
         bool is_min = !strncmp(fn, "min", 3);
-        *ret = isnan(a) || isnan(b) ? NAN : is_min ? fmin(a, b) : fmax(a, b);
+        *ret = is_min ? smaller_of(a, b) : larger_of(a, b);
         return OK;
     }
     switch (n->u.dur.op) {

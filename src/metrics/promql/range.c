@@ -122,6 +122,21 @@ static Err run_pages(RangeOp *r, const RawSeries *raw, StepSeries *out, Why *why
     return arena_over(r->op.e->arena) ? eval_memory(why) : OK;
 }
 
+/* Factors are judged where they are used: at steps whose window has samples. */
+static Err check_smoothing(const RangeOp *r, Why *why)
+{
+    const f64 *sf = r->params[0], *tf = r->params[1];
+    for (u32 k = 0; k < r->op.g->n; k++) {
+        if (r->flo[k] == r->fhi[k] && (r->split.hn == 0 || r->hlo[k] == r->hhi[k]))
+            continue;
+        if (sf[k] <= 0 || sf[k] >= 1)
+            return why_set(why, E_EXEC, "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", sf[k]);
+        if (tf[k] <= 0 || tf[k] >= 1)
+            return why_set(why, E_EXEC, "invalid trend factor. Expected: 0 < tf < 1, got: %f", tf[k]);
+    }
+    return OK;
+}
+
 static Err run_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why *why)
 {
     Eval *e = r->op.e;
@@ -139,6 +154,8 @@ static Err run_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why *wh
     }
     if (s->hn)
         slide(r, s->ht, s->hn, r->hlo, r->hhi);
+    if (r->op.p->fn == FN_double_exponential_smoothing)
+        TRY(check_smoothing(r, why));
     const Selector *sel = r->call.sel;
     bool plain = s->hn == 0 && !(sel && (sel->anchored || sel->smoothed)) && !(r->uses_start_times && s->fst);
     if (plain && r->float_fn)
@@ -275,17 +292,6 @@ static Err check_modifiers(const Plan *p, const Selector *sel, Why *why)
     return OK;
 }
 
-static Err check_smoothing(const f64 *sf, const f64 *tf, u32 n, Why *why)
-{
-    for (u32 i = 0; i < n; i++) {
-        if (sf[i] <= 0 || sf[i] >= 1)
-            return why_set(why, E_EXEC, "invalid smoothing factor. Expected: 0 < sf < 1, got: %f", sf[i]);
-        if (tf[i] <= 0 || tf[i] >= 1)
-            return why_set(why, E_EXEC, "invalid trend factor. Expected: 0 < tf < 1, got: %f", tf[i]);
-    }
-    return OK;
-}
-
 Err op_range(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
 {
     RangeOp *r = arena_new(e->arena, RangeOp);
@@ -307,8 +313,6 @@ Err op_range(Eval *e, const Plan *p, Grid *g, Op **ret, Why *why)
         TRY(check_modifiers(p, r->call.sel, why));
         r->fixed_name = fixed_name(r->call.sel->matchers);
     }
-    if (p->fn == FN_double_exponential_smoothing)
-        TRY(check_smoothing(r->params[0], r->params[1], g->n, why));
     r->fn = range_fn(p->fn);
     r->float_fn = range_float_fn(p->fn);
     r->page_fn = range_page_fn(p->fn);

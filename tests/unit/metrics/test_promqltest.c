@@ -86,8 +86,8 @@ static void test_public_scripts_by_shortcuts(void **state)
 }
 
 /* Our own scripts: they need no folder beside the checkout. */
-static const char *const own_scripts[] = {"numbers.test", "time.test",  "windows.test",
-                                          "groups.test",  "joins.test", "histograms.test"};
+static const char *const own_scripts[] = {"numbers.test", "time.test",       "windows.test", "groups.test",
+                                          "joins.test",   "histograms.test", "found.test"};
 
 static const char *own_path(const char *name)
 {

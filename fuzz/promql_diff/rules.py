@@ -1,0 +1,337 @@
+"""The accepted differences: each rule names its row of docs/differences.md by the row's first cell and accepts as little as it can.
+
+A rule sees a Locus: an expression whose answers differ although those of its parts are equal.
+"""
+import json, math, os, re
+from harness import ROOT
+from judge import POSITION, differing  # judge imports this file last
+
+# ---- shapes ----
+
+
+def is_call(locus, *names):
+    return locus.ask.node.kind == 'call' and locus.ask.node.name in names
+
+
+def has_values(locus):
+    return locus.diff[0] in ('values', 'series')
+
+
+def is_hist(p):
+    return p is not None and not isinstance(p[1], str)
+
+
+def numbers(p):
+    """The numbers of a point, and what must be equal besides."""
+    if isinstance(p[1], str):
+        return [float(p[1])], None
+    h = p[1]
+    buckets = h.get('buckets', [])
+    return [float(h['count']), float(h['sum'])] + [float(b[3]) for b in buckets], [b[:3] for b in buckets]
+
+
+def near(x, y, relative, scale=0.0):
+    return x == y or x != x and y != y or abs(x - y) <= relative * max(abs(x), abs(y), scale)
+
+
+def points_near(p, q, relative):
+    """Equal but for the last digits; of a histogram, as far as its largest number has digits."""
+    if p is None or q is None or is_hist(p) != is_hist(q):
+        return False
+    (a, shape_a), (b, shape_b) = numbers(p), numbers(q)
+    if shape_a != shape_b:
+        return False
+    scale = max([abs(x) for x in a + b if math.isfinite(x)], default=0) if is_hist(p) else 0
+    return all(near(x, y, relative, scale) for x, y in zip(a, b))
+
+
+def every_point(locus, holds):
+    return has_values(locus) and all(holds(key, p, q) for key, p, q in differing(locus))
+
+
+def inputs(locus):
+    """All points of the parts' answers."""
+    for _, ours, _ in locus.below:
+        data = ours[1].get('data') or {}
+        for r in data.get('result', []) if data.get('resultType') in ('vector', 'matrix') else []:
+            for p in [r.get('value'), r.get('histogram')] + r.get('values', []) + r.get('histograms', []):
+                if p:
+                    yield p
+
+
+# ---- last digits ----
+
+LIBM = ('acos', 'acosh', 'asin', 'asinh', 'atan', 'atanh', 'cos', 'cosh', 'sin', 'sinh', 'tan', 'tanh', 'exp', 'ln', 'log2', 'log10',
+        'histogram_quantile', 'histogram_fraction', 'histogram_stddev', 'histogram_stdvar')
+HIST_SUMS = ('sum', 'avg', 'sum_over_time', 'avg_over_time', 'rate', 'increase', 'delta', 'irate', 'idelta')
+
+
+def libm(locus):
+    node = locus.ask.node
+    if node.kind == 'call' and node.name in LIBM:
+        return every_point(locus, lambda _, p, q: points_near(p, q, 1e-13))
+    return node.kind == 'binary' and node.name in ('^', 'atan2', 'chain') and every_point(locus, lambda _, p, q: points_near(p, q, 1e-12))
+
+
+def histogram_digits(locus):
+    node = locus.ask.node
+    return node.kind in ('call', 'aggr') and node.name in HIST_SUMS and every_point(locus, lambda _, p, q: is_hist(p) and points_near(p, q, 1e-9))
+
+
+# ---- any of equals ----
+
+def ties(locus):
+    node = locus.ask.node
+    picks = {n for k, n in node.names() if k == 'aggr' and n in ('topk', 'bottomk', 'limitk')}
+    if not picks or locus.diff[0] not in ('series', 'values', 'order'):
+        return False
+    if node.kind == 'aggr' and node.name in picks:
+        return locus.diff[0] == 'order' or step_values(locus.diff[1], node.name) == step_values(locus.diff[2], node.name)
+    return True
+
+
+def step_values(table, name):
+    out = {}
+    for points in table.values():
+        for t, v in points:
+            out.setdefault(t, []).append('' if name == 'limitk' else json.dumps(v))
+    return {t: sorted(x.replace('"-0"', '"0"') for x in v) for t, v in out.items()}
+
+
+def no_time(locus):
+    return is_call(locus, 'day_of_month', 'day_of_week', 'day_of_year', 'days_in_month', 'hour', 'minute', 'month', 'year') and \
+        every_point(locus, lambda _, p, q: p and q and p[1] == 'NaN')
+
+
+def subnormal_logarithm(locus):
+    tiny = any(isinstance(p[1], str) and 0 < float(p[1]) < 2.3e-308 for p in inputs(locus))
+    return tiny and is_call(locus, 'ln', 'log10', 'log2') and every_point(locus, lambda _, p, q: p and q and (-1075 < float(p[1]) < -307 or points_near(p, q, 1e-13)))
+
+
+# ---- native histograms ----
+
+def from_wild(locus):
+    return any(n.kind in ('selector', 'range') and ('nh_wild' in n.text() or n.name.startswith('~')) for n in locus.ask.node.all())
+
+
+def counted_twice(locus):
+    """Only the metric whose schema and zero bucket change on the way, and only its buckets."""
+    def buckets_only(_, p, q):
+        return is_hist(p) and is_hist(q) and all(near(float(p[1][k]), float(q[1][k]), 1e-9) for k in ('count', 'sum')) or points_near(p, q, 1e-9)
+    return from_wild(locus) and every_point(locus, buckets_only)
+
+
+def empty_buckets(locus):
+    """x * Inf: buckets that hold nothing are NaN where the peer has them at all."""
+    def nan_only(_, p, q):
+        if not is_hist(p) or not is_hist(q):
+            return False
+        more = [b for b in q[1].get('buckets', []) if b not in p[1].get('buckets', [])]
+        return all(b[3] == 'NaN' for b in more) and all(b in q[1].get('buckets', []) for b in p[1].get('buckets', []))
+    if locus.ask.node.kind == 'aggr' and re.search(r'inf|nan|/ *-?0\b', locus.ask.text(), re.I):
+        return every_point(locus, lambda _, p, q: is_hist(p) and is_hist(q) and any(not math.isfinite(x) for x in numbers(q)[0]))
+    return locus.ask.node.kind == 'binary' and every_point(locus, nan_only)
+
+
+def compared_layouts(locus):
+    """changes, == and != of histograms: the peer sees buckets that hold nothing."""
+    node = locus.ask.node
+    over_hist = any('nh' in n.text() or 'mixed' in n.text() or n.name.startswith('~') for n in node.all() if n.kind in ('range', 'selector'))
+    if node.kind == 'call' and node.name == 'changes':
+        return over_hist and every_point(locus, lambda _, p, q: p and q and float(p[1]) < float(q[1]))
+    return node.kind == 'binary' and ('==' in node.text() or '!=' in node.text()) and any(is_hist(p) for p in inputs(locus)) and has_values(locus)
+
+
+def quantile_of_odd(locus):
+    """In the zero bucket, when one side or both hold nothing; or with less than nothing in a bucket."""
+    if not is_call(locus, 'histogram_quantile', 'histogram_fraction'):
+        return False
+    negative, widths = set(), {}
+    for p in inputs(locus):
+        buckets = p[1].get('buckets', []) if is_hist(p) else []
+        if any(float(b[3]) < 0 or b[3] == 'NaN' for b in buckets):
+            negative.add(p[0])
+        zero = [float(b[2]) for b in buckets if b[0] == 3 and float(b[1]) == -float(b[2])]
+        if zero and len({b[0] for b in buckets} & {0, 1}) < 2:
+            widths[p[0]] = max(widths.get(p[0], 0), zero[0])
+    def holds(_, p, q):
+        if not p or not q or points_near(p, q, 1e-13) or p[0] in negative:
+            return bool(p and q)
+        within = is_call(locus, 'histogram_fraction') or max(abs(float(p[1])), abs(float(q[1]))) <= widths.get(p[0], -1)
+        return p[0] in widths and within
+    return every_point(locus, holds)
+
+
+def neighbours_value(locus):
+    """A raw range of gauge histograms in which the peer shows a later sample in place of earlier ones."""
+    if locus.ask.node.kind not in ('range', 'subquery') or locus.diff[0] != 'values':
+        return False
+    for key, p, q in differing(locus):
+        if not is_hist(p) or not is_hist(q) or not any(x[1] == q[1] and x[0] > q[0] for x in locus.diff[2][key]):
+            return False
+    return True
+
+
+# ---- what 3.14 does otherwise ----
+
+def early_complaint(locus):
+    text = str(locus.diff[1][1]) if locus.diff[0] == 'error' else ''
+    return locus.ask.node.kind == 'binary' and text.startswith('multiple matches for labels') and locus.diff[2][0][1] == 'success'
+
+
+def histogram_windows(locus):
+    """rate and increase go back to zero at most; other bounds of custom buckets are reconciled."""
+    said = any('mismatched custom buckets' in n for n in locus.ours[1].get('infos', []))
+    if is_call(locus, 'resets'):
+        return any('nhcb' in n.text() or n.name.startswith('~') for n in locus.ask.node.all() if n.kind in ('range', 'selector')) and has_values(locus)
+    to_zero = is_call(locus, 'rate', 'increase')
+    wild = from_wild(locus)
+    def holds(_, p, q):
+        return is_hist(p) and (said or points_near(p, q, 1e-9) or to_zero and is_hist(q) and scaled(p, q, wild))
+    return (said or to_zero) and every_point(locus, holds)
+
+
+def scaled(p, q, only_sums):
+    """The peer's is the same, times a factor over 1."""
+    (a, shape_a), (b, shape_b) = numbers(p), numbers(q)
+    if only_sums:
+        a, b, shape_a = a[:2], b[:2], shape_b
+    f = b[0] / a[0] if a[0] else 0
+    return f > 1 and shape_a == shape_b and all(near(x * f, y, 1e-9, b[0]) for x, y in zip(a, b))
+
+
+def fraction_of_ends(locus):
+    return is_call(locus, 'histogram_fraction') and every_point(locus, lambda _, p, q: p and q and q[1] == 'NaN')
+
+
+def info_function(locus):
+    return is_call(locus, 'info') and (has_values(locus) or locus.diff[0] == 'error')
+
+
+def lost_counts(locus):
+    """Functions of floats do not see the result of histogram_count and friends over what an operator made."""
+    node = locus.ask.node
+    inner = any(n.kind == 'call' and n.name.startswith('histogram_') and any(m.kind == 'binary' for m in n.all()) for n in node.all())
+    return inner and node.kind in ('call', 'unary', 'binary', 'aggr') and every_point(locus, lambda _, p, q: p and not q)
+
+
+def late_names(locus):
+    """Delayed name removal: the same but for names."""
+    if not has_values(locus):
+        return False
+    bare = [{re.sub(r'"__name__": "[^"]*"(, )?', '', k): v for k, v in z.items()} for z in locus.diff[1:]]
+    return bare[0] == bare[1]
+
+
+def mad_of_nan(locus):
+    return is_call(locus, 'mad_over_time') and every_point(locus, lambda _, p, q: p and q and p[1] == 'NaN')
+
+
+def parameter_nan(locus):
+    return locus.diff[0] == 'error' and 'Parameter value is NaN' in str(locus.diff[1][1])
+
+
+def timestamp_at_offset(locus):
+    return is_call(locus, 'timestamp') and ' @ ' in locus.ask.text() and ' offset ' in locus.ask.text() and has_values(locus)
+
+
+# ---- any order ----
+
+ADDED = ('stddev', 'stdvar', 'sum', 'avg')
+
+
+def order_of_addition(locus):
+    node = locus.ask.node
+    sums = node.name in ADDED if node.kind == 'aggr' else node.kind == 'call' and node.name in [x + '_over_time' for x in ADDED]
+    variance = any(k == 'aggr' and n in ('stddev', 'stdvar') for k, n in node.names())  # the peer's order may change between two queries
+    return (sums or variance) and every_point(locus, lambda _, p, q: points_near(p, q, 1e-12))
+
+
+def order_without_label(locus):
+    return locus.diff[0] == 'order' and is_call(locus, 'sort_by_label', 'sort_by_label_desc')
+
+
+# ---- warnings and infos ----
+
+NEWER = re.compile('sort is ineffective for range queries|conflicting counter resets during|mismatched custom buckets were reconciled|has NaN observations|with incompatible custom buckets')
+WORDED = re.compile(r'^(PromQL info: input to histogram_quantile needed to be fixed for monotonicity|PromQL warning: bucket label "le" is missing or has a malformed value).*')
+
+
+def notes(answer, with_place, with_gauges):
+    """What was remarked, without what only newer versions remark."""
+    out = set()
+    for n in answer[1].get('warnings', []) + answer[1].get('infos', []):
+        place = POSITION.search(n)
+        n = WORDED.sub(r'\1', POSITION.sub('', n))
+        if not NEWER.search(n) and (with_gauges or 'native histogram metric is not a' not in n and 'incompatible bucket layout' not in n):
+            out.add((n, place[0] if place and with_place else ''))
+    return out
+
+
+def newer_notes(locus):
+    """A negated or computed histogram is a gauge since 3.7, so remarks on counters and gauges may come or go there."""
+    tree = locus.ask.node.all() if locus.ask.node else []
+    computed = any(n.kind in ('unary', 'binary', 'aggr', 'subquery') for n in tree)
+    return locus.diff[0] in ('warnings', 'infos') and notes(locus.ours, True, not computed) == notes(locus.theirs, True, not computed)
+
+
+def places(locus):
+    nested = any(n.kind in ('subquery', 'paren') for n in locus.ask.node.all())
+    return locus.diff[0] in ('warnings', 'infos') and nested and notes(locus.ours, False, False) == notes(locus.theirs, False, False)
+
+
+DIGITS = 'answers with `sin`, `tan`, `exp`, `^`, native quantiles'
+# (start of the row, rule, whether the newer language is the reason)
+RULES = [
+    (DIGITS, libm, False),
+    ('sums and averages of native histograms', histogram_digits, False),
+    ('`topk`, `bottomk` among equal values; `limitk`', ties, False),
+    ('`day_of_month` and friends of a value that is no time', no_time, False),
+    ('`ln`, `log10` of numbers below 2.2e-308', subnormal_logarithm, False),
+    ('native histograms added whose resolution and zero bucket both differ', counted_twice, False),
+    ('native histogram times infinity', empty_buckets, False),
+    ('`changes`, `==`, `!=` of native histograms', compared_layouts, False),
+    ('quantiles of a native histogram', quantile_of_odd, False),
+    ('a range of native gauge histograms', neighbours_value, False),
+    ('`timestamp(x @ t offset d)`', timestamp_at_offset, False),
+    ('sums, averages and variances of floats', order_of_addition, False),
+    ('`sort_by_label` of series without the label', order_without_label, False),
+    ('`a > b` and other filters', early_complaint, True),
+    ('`rate`, `increase` of native histograms; custom bounds', histogram_windows, True),
+    ('`histogram_fraction` up to a value in the last bucket', fraction_of_ends, True),
+    ('`info`', info_function, True),
+    ('`abs(histogram_count(h == h))`', lost_counts, True),
+    ('names under `promql-delayed-name-removal`', late_names, True),
+    ('`mad_over_time` of NaN', mad_of_nan, True),
+    ('NaN as parameter', parameter_nan, True),
+    ('warnings of `rate(x[10m:1m])`', places, False),
+    ('| warnings |', newer_notes, False),
+]
+
+
+# ---- requests that are no queries ----
+
+def without_newer(x):
+    if isinstance(x, dict):
+        return {k: without_newer(v) for k, v in x.items() if k not in ('rangeExpr', 'stepExpr', 'originalOffsetExpr', 'offsetExpr')}
+    return [without_newer(v) for v in x] if isinstance(x, list) else x
+
+
+def newer_members(locus):
+    return locus.diff[0] == 'data' and locus.ask.other[0] == 'parse_query' and without_newer(locus.diff[1]) == locus.diff[2]
+
+
+def space_in_duration(locus):
+    return locus.diff[0] == 'error' and "expected ':'" in str(locus.diff[1][1]) and locus.diff[2][0][1] == 'success'
+
+
+OTHER_RULES = [('`foo[1 s]`', space_in_duration, True), ('`parse_query` has the members of 3.5', newer_members, False)]
+
+
+def check_rows():
+    """Every rule names a row that is there."""
+    with open(os.path.join(ROOT, 'docs', 'differences.md'), encoding='utf-8') as f:
+        text = f.read()
+    missing = [row for row, _, _ in RULES + OTHER_RULES if row not in text]
+    if missing:
+        raise SystemExit(f'promql_diff: docs/differences.md has no row {missing}')
