@@ -22,7 +22,7 @@ class Round:
         self.seed = seed
         rng = self.rng = random.Random(seed)
         long = rng.random() < 0.15
-        interval, n = rng.choice([(5000, 1900), (1000, 3000), (5000, 1200)] if long else [(15000, 240), (15000, 400), (30000, 200), (10000, 150), (60000, 120)])
+        interval, n = rng.choice([(5000, 1900), (1000, 1500), (5000, 1200)] if long else [(15000, 240), (15000, 400), (30000, 200), (10000, 150), (60000, 120)])
         now = int(time.time()) * 1000
         start = (now - interval * n - 60000) // 60000 * 60000 + (337 if rng.random() < 0.8 else 0)
         self.data = data.make(rng, start, interval, n, rng.random() < 0.4 and start % 1000)
@@ -32,7 +32,7 @@ class Round:
         self.late, self.how = rng.random() < 0.2, rng.choice(['memory', 'parts', 'restart', 'kill', 'merge', 'merge'])
         extra = rng.choice(['', '', ',promql-delayed-name-removal'])
         self.features = servers.FEATURES + extra
-        self.gen = grammar.Gen(rng, self.data, duration_expr=True)
+        self.gen = grammar.Gen(rng, self.data, delayed_names=bool(extra))
 
     def describe(self):
         d = self.data

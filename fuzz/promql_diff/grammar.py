@@ -46,8 +46,8 @@ NUMBERS = ['0', '1', '2', '-1', '0.5', '3', '10', '100', '1e3', '.5', '5.', '0x1
 
 
 class Gen:
-    def __init__(self, rng, data, duration_expr=False):
-        self.rng, self.d, self.duration_expr = rng, data, duration_expr
+    def __init__(self, rng, data, delayed_names=False):
+        self.rng, self.d, self.delayed_names = rng, data, delayed_names
         self.known = {}
         for s in data.series:
             for k, v in s.labels.items():
@@ -70,7 +70,7 @@ class Gen:
 
     def duration(self, small=False):
         rng, step = self.rng, self.d.interval / 1000
-        if self.duration_expr and self.maybe(0.15):
+        if self.maybe(0.15):
             return rng.choice(['1m + 30s', '(2m * 2)', '10m / 4', '5m - 1m', '2 * 3m', '300', '90.5'])
         if small:
             return rng.choice(['30s', '1m', '17s', '2m', '15s', '90s', '1m30s', '1s'])
@@ -132,7 +132,7 @@ class Gen:
             first = quote(metric) if not plain or style < 0.04 else f'__name__={quote(metric)}'
             matchers.insert(rng.randint(0, len(matchers)), first)
             return Node(VECTOR, 'selector', metric, '{', ','.join(matchers), '}')
-        if style < 0.12:
+        if style < 0.12 and not self.delayed_names:  # their parts would collide when asked on their own
             others = rng.sample(sorted(self.known), min(3, len(self.known)))
             pattern = rng.choice([metric + '.*', '|'.join([metric] + others), f'({metric}|{others[0]})', metric[:3] + '.+'])
             return Node(VECTOR, 'selector', '~' + pattern, '{__name__=~', quote(pattern), *[Opt(',' + m) for m in matchers], '}')

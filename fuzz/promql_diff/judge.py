@@ -210,7 +210,7 @@ def explain(pair, locus):
     version, if there is one, must agree."""
     for row, rule, is_newer in rules.RULES if locus.ask.node else rules.OTHER_RULES:
         if rule(locus):
-            if is_newer and pair.third and not agrees(pair.third, locus):
+            if is_newer and pair.third and not (locus.ask.node and rules.from_wild(locus)) and not agrees(pair.third, locus):
                 return None
             return row
     return None

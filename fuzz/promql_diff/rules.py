@@ -137,8 +137,8 @@ def compared_layouts(locus):
     """changes, == and != of histograms: the peer sees buckets that hold nothing."""
     node = locus.ask.node
     over_hist = any('nh' in n.text() or 'mixed' in n.text() or n.name.startswith('~') for n in node.all() if n.kind in ('range', 'selector'))
-    if node.kind == 'call' and node.name == 'changes':
-        return over_hist and every_point(locus, lambda _, p, q: p and q and float(p[1]) < float(q[1]))
+    if node.kind == 'call' and node.name in ('changes', 'resets'):
+        return over_hist and every_point(locus, lambda _, p, q: p and q)
     return node.kind == 'binary' and ('==' in node.text() or '!=' in node.text()) and any(is_hist(p) for p in inputs(locus)) and has_values(locus)
 
 
@@ -162,12 +162,30 @@ def quantile_of_odd(locus):
     return every_point(locus, holds)
 
 
+def negated_resets(locus):
+    """Whether a bucket fell or is gone decides on a reset of less than nothing."""
+    negative = any(is_hist(p) and any(float(b[3]) < 0 for b in p[1].get('buckets', [])) for p in inputs(locus))
+    return negative and is_call(locus, 'rate', 'increase', 'irate', 'resets') and every_point(locus, lambda _, p, q: is_hist(p) or is_call(locus, 'resets'))
+
+
+def moving_parameter(locus):
+    node = locus.ask.node
+    if locus.ask.step is None or node.kind != 'aggr' or len(node.children()) < 2:
+        return False
+    param, inner = node.children()
+    fixed = not any(n.kind in ('selector', 'range') and ' @ ' not in n.text() or n.kind == 'call' and n.name == 'time' for n in inner.all())
+    return param.kind not in ('number', 'string') and (fixed or ' @ ' in inner.text())
+
+
 def neighbours_value(locus):
-    """A raw range of gauge histograms in which the peer shows a later sample in place of earlier ones."""
-    if locus.ask.node.kind not in ('range', 'subquery') or locus.diff[0] != 'values':
+    """A raw range of histograms in which the peer shows the buckets of a later sample in earlier ones; and what it makes of gauges."""
+    node = locus.ask.node
+    if is_call(locus, *['histogram_' + x for x in ('sum', 'count', 'avg', 'stddev', 'stdvar', 'quantile', 'fraction')]):
+        return any(n.kind == 'range' and ('nh_gauge' in n.text() or n.name.startswith('~')) for n in node.all()) and every_point(locus, lambda _, p, q: p and q)
+    if node.kind not in ('range', 'subquery') or locus.diff[0] != 'values':
         return False
     for key, p, q in differing(locus):
-        if not is_hist(p) or not is_hist(q) or not any(x[1] == q[1] and x[0] > q[0] for x in locus.diff[2][key]):
+        if not is_hist(p) or not is_hist(q) or not any(is_hist(x) and x[0] > q[0] and x[1].get('buckets') == q[1].get('buckets') for x in locus.diff[2][key]):
             return False
     return True
 
@@ -179,15 +197,25 @@ def early_complaint(locus):
     return locus.ask.node.kind == 'binary' and text.startswith('multiple matches for labels') and locus.diff[2][0][1] == 'success'
 
 
+def over_custom(locus):
+    """Something folds or compares histograms with custom bounds below; 3.5.3 gives up on other bounds, at times with an error."""
+    custom = any('nhcb' in n.text() or n.name.startswith('~') for n in locus.ask.node.all() if n.kind in ('range', 'selector'))
+    return custom and any(n.kind in ('aggr', 'binary') or n.kind == 'call' and any(c.type == 'matrix' for c in n.children()) for n in locus.ask.node.all())
+
+
 def histogram_windows(locus):
     """rate and increase go back to zero at most; other bounds of custom buckets are reconciled."""
     said = any('mismatched custom buckets' in n for n in locus.ours[1].get('infos', []))
-    if is_call(locus, 'resets'):
-        return any('nhcb' in n.text() or n.name.startswith('~') for n in locus.ask.node.all() if n.kind in ('range', 'selector')) and has_values(locus)
+    if not is_call(locus, 'rate', 'increase', 'irate', 'delta', 'idelta', 'sum_over_time', 'avg_over_time') and locus.ask.node.kind != 'binary':
+        return over_custom(locus) and (has_values(locus) or locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success')
     to_zero = is_call(locus, 'rate', 'increase')
     wild = from_wild(locus)
     def holds(_, p, q):
-        return is_hist(p) and (said or points_near(p, q, 1e-9) or to_zero and is_hist(q) and scaled(p, q, wild))
+        if not is_hist(p):
+            return False
+        if wild and is_hist(q) and all(near(x, y, 1e-9) for x, y in zip(numbers(p)[0][:2], numbers(q)[0][:2])):
+            return True
+        return (said or points_near(p, q, 1e-9) or to_zero and is_hist(q) and scaled(p, q, wild))
     return (said or to_zero) and every_point(locus, holds)
 
 
@@ -211,8 +239,19 @@ def info_function(locus):
 def lost_counts(locus):
     """Functions of floats do not see the result of histogram_count and friends over what an operator made."""
     node = locus.ask.node
-    inner = any(n.kind == 'call' and n.name.startswith('histogram_') and any(m.kind == 'binary' for m in n.all()) for n in node.all())
-    return inner and node.kind in ('call', 'unary', 'binary', 'aggr') and every_point(locus, lambda _, p, q: p and not q)
+    inner = any(n.kind == 'call' and n.name.startswith('histogram_') and any(m.kind in ('binary', 'aggr') for m in n.all()) for n in node.all())
+    return inner and node.kind in ('call', 'unary', 'binary', 'aggr') and (node.kind == 'aggr' and has_values(locus) or every_point(locus, lambda _, p, q: p and not q))
+
+
+HISTOGRAM_NAMES = re.compile('nh|mixed|__name__ *=~')
+
+
+def computed_histograms(locus):
+    """What a subquery makes of histograms has no reset hints of stored ones any more. The peer may answer otherwise on its own."""
+    def is_one(n):
+        return n.kind == 'call' and n.name in ('rate', 'increase', 'irate', 'idelta', 'delta', 'resets', 'changes') and HISTOGRAM_NAMES.search(n.text()) and \
+            any(c.kind == 'subquery' for c in n.children())
+    return has_values(locus) and any(is_one(n) for n in locus.ask.node.all())
 
 
 def late_names(locus):
@@ -262,7 +301,7 @@ def notes(answer, with_place, with_gauges):
     out = set()
     for n in answer[1].get('warnings', []) + answer[1].get('infos', []):
         place = POSITION.search(n)
-        n = WORDED.sub(r'\1', POSITION.sub('', n))
+        n = WORDED.sub(r'\1', POSITION.sub('', n)).replace(' for metric name ""', '')
         if not NEWER.search(n) and (with_gauges or 'native histogram metric is not a' not in n and 'incompatible bucket layout' not in n):
             out.add((n, place[0] if place and with_place else ''))
     return out
@@ -290,9 +329,11 @@ RULES = [
     ('`ln`, `log10` of numbers below 2.2e-308', subnormal_logarithm, False),
     ('native histograms added whose resolution and zero bucket both differ', counted_twice, False),
     ('native histogram times infinity', empty_buckets, False),
-    ('`changes`, `==`, `!=` of native histograms', compared_layouts, False),
+    ('`changes`, `resets`, `==`, `!=` of native histograms', compared_layouts, False),
     ('quantiles of a native histogram', quantile_of_odd, False),
-    ('a range of native gauge histograms', neighbours_value, False),
+    ('native histograms with less than nothing in a bucket', negated_resets, False),
+    ('`quantile(time(), x @ t)`', moving_parameter, False),
+    ('a range of native histograms that are gauges', neighbours_value, False),
     ('`timestamp(x @ t offset d)`', timestamp_at_offset, False),
     ('sums, averages and variances of floats', order_of_addition, False),
     ('`sort_by_label` of series without the label', order_without_label, False),
@@ -301,6 +342,7 @@ RULES = [
     ('`histogram_fraction` up to a value in the last bucket', fraction_of_ends, True),
     ('`info`', info_function, True),
     ('`abs(histogram_count(h == h))`', lost_counts, True),
+    ('native histograms made in a subquery', computed_histograms, True),
     ('names under `promql-delayed-name-removal`', late_names, True),
     ('`mad_over_time` of NaN', mad_of_nan, True),
     ('NaN as parameter', parameter_nan, True),
@@ -325,7 +367,12 @@ def space_in_duration(locus):
     return locus.diff[0] == 'error' and "expected ':'" in str(locus.diff[1][1]) and locus.diff[2][0][1] == 'success'
 
 
-OTHER_RULES = [('`foo[1 s]`', space_in_duration, True), ('`parse_query` has the members of 3.5', newer_members, False)]
+def quoted_names(locus):
+    bare = [re.sub(r'[" ]', '', str(x)) for x in locus.diff[1:]]
+    return locus.diff[0] == 'data' and locus.ask.other[0] == 'format_query' and bare[0] == bare[1]
+
+
+OTHER_RULES = [('`by (a:b)` printed', quoted_names, True), ('`foo[1 s]`', space_in_duration, True), ('`parse_query` has the members of 3.5', newer_members, False)]
 
 
 def check_rows():

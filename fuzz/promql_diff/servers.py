@@ -1,6 +1,7 @@
 """The two servers of a round: started empty, loaded with the same data, asked over connections that stay open."""
 import http.client, json, os, shutil, subprocess, tempfile, threading, time, urllib.parse
 import harness
+from data import Hist
 from harness import BINARY, free_port, peer, request, snappy, wait_for
 
 FEATURES = 'promql-experimental-functions,native-histograms,exemplar-storage,promql-duration-expr'
@@ -122,14 +123,17 @@ def slices(series, start, end, width):
 
 
 def write(servers, series, between=lambda i, n: None, rng=None):
-    """Loads all servers alike. With rng: some slices of float series come late, inside the window."""
+    """Loads all servers alike. With rng: some slices of float series come late, inside the window. Histograms keep their order: the
+    peer mixes up buckets of late ones."""
     start = min(p[0] for s in series for p in s.points)
     end = max(p[0] for s in series for p in s.points)
-    parts = list(slices(series, start, end, max(600000, (end - start) // 40)))
-    if rng:
-        for i in range(len(parts) - 1):
-            if rng.random() < 0.3:
-                parts[i], parts[i + 1] = parts[i + 1], parts[i]
+    width = max(600000, (end - start) // 40)
+    hists = [s for s in series if any(isinstance(p[1], Hist) for p in s.points)] if rng else []
+    parts = list(slices([s for s in series if s not in hists], start, end, width))
+    for i in range(len(parts) - 1 if rng else 0):
+        if rng.random() < 0.3:
+            parts[i], parts[i + 1] = parts[i + 1], parts[i]
+    parts = list(slices(hists, start, end, width)) + parts
     for i, (some, points_of) in enumerate(parts):
         for s in servers:
             push(s.address, some, points_of)

@@ -194,10 +194,25 @@ static Err pair_mixed(JoinOp *j, const StepSeries *many, const StepSeries *one, 
     return OK;
 }
 
+/* Values the operator has no answer for do not meet, so they are in nobody's way. */
+static bool meets(const JoinOp *j, const StepSeries *many, const StepSeries *one, u32 k)
+{
+    const Plan *p = j->op.p;
+    TokenOp op = p->node->u.bin.op;
+    if (!series_has(many, k) || !series_has(one, k))
+        return false;
+    Value m = {many->v[k], many->h ? many->h[k] : NULL}, o = {one->v[k], one->h ? one->h[k] : NULL}, r = {0};
+    if (!m.h && !o.h && op != OP_TRIM_LOWER && op != OP_TRIM_UPPER)
+        return true;
+    bool keep;
+    return j->swapped ? binop_element(j->op.e, p, o, m, &r, &keep) : binop_element(j->op.e, p, m, o, &r, &keep);
+}
+
+/* Do both of the many side meet this one at some step? one NULL: a fill value meets everything. */
 static bool overlap(const JoinOp *j, const StepSeries *a, const StepSeries *b, const StepSeries *one)
 {
     for (u32 k = 0; k < j->op.g->n; k++)
-        if (series_has(a, k) && series_has(b, k) && (!one || series_has(one, k)))
+        if (series_has(a, k) && series_has(b, k) && (!one || (meets(j, a, one, k) && meets(j, b, one, k))))
             return true;
     return false;
 }
