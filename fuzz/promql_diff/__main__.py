@@ -149,7 +149,7 @@ class Runner:
                 print(f'the query was: {ask.text()}', flush=True)
                 traceback.print_exc()
                 if not pair.ours.alive():
-                    print(pair.ours.server.tail(60))
+                    print(f'Pharos ended with {pair.ours.process.returncode}:\n{pair.ours.server.tail()}')
 
     def round(self, seed, n):
         r = Round(seed)

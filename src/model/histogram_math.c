@@ -496,12 +496,16 @@ u32 histogram_sum_add(Arena *a, HistSum *s, const Histogram *other)
     if (!s->has_c) {
         s->c = s->h;
         s->c.zero_count = s->c.count = s->c.sum = 0;
-        s->c.pos = zeros(a, s->h.pos_len);
-        s->c.neg = zeros(a, s->h.neg_len);
-        if (!s->c.pos || !s->c.neg)
-            return 0;
-        s->has_c = true;
+        s->c.pos = s->c.neg = NULL;
     }
+    /* Also in a copy an empty side has no memory, and a side without is taken for one that is not compensated. */
+    if (!s->c.pos)
+        s->c.pos = zeros(a, s->h.pos_len);
+    if (!s->c.neg)
+        s->c.neg = zeros(a, s->h.neg_len);
+    if (!s->c.pos || !s->c.neg)
+        return 0;
+    s->has_c = true;
     return combine(a, &s->h, &s->c, other, 1);
 }
 
