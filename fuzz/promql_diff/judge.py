@@ -221,9 +221,19 @@ def agrees(third, locus):
     return diff is None or diff[0] in ('warnings', 'infos')
 
 
+UNSTEADY = 'the same query asked again'
+
+
+def is_unsteady(pair, locus):
+    """Does the peer answer otherwise when asked again?"""
+    again = [parsed(pair.theirs.asker.ask(*locus.ask.request())) for _ in range(8)]
+    return any(compare(x, locus.theirs) is not None for x in again)
+
+
 def verdict(pair, ask, ours, theirs):
     """([rows], [unexplained loci]); both empty: equal."""
     rows_of = [(explain(pair, l), l) for l in trace(pair, ask, ours, theirs)]
+    rows_of = [(r or (UNSTEADY if is_unsteady(pair, l) else None), l) for r, l in rows_of]
     return sorted({r for r, _ in rows_of if r}), [l for r, l in rows_of if r is None]
 
 

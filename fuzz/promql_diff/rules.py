@@ -4,7 +4,7 @@ A rule sees a Locus: an expression whose answers differ although those of its pa
 """
 import json, math, os, re
 from harness import ROOT
-from judge import POSITION, differing  # judge imports this file last
+from judge import POSITION, UNSTEADY, differing  # judge imports this file last
 
 # ---- shapes ----
 
@@ -249,9 +249,14 @@ HISTOGRAM_NAMES = re.compile('nh|mixed|__name__ *=~')
 def computed_histograms(locus):
     """What a subquery makes of histograms has no reset hints of stored ones any more. The peer may answer otherwise on its own."""
     def is_one(n):
-        return n.kind == 'call' and n.name in ('rate', 'increase', 'irate', 'idelta', 'delta', 'resets', 'changes') and HISTOGRAM_NAMES.search(n.text()) and \
+        return n.kind == 'call' and n.name in ('rate', 'increase', 'irate', 'idelta', 'delta', 'resets', 'changes', 'avg_over_time', 'sum_over_time', 'last_over_time') and HISTOGRAM_NAMES.search(n.text()) and \
             any(c.kind == 'subquery' for c in n.children())
     return has_values(locus) and any(is_one(n) for n in locus.ask.node.all())
+
+
+def label_collisions(locus):
+    return locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success' and 'same labelset' in str(locus.diff[2][1]) and \
+        any(n.kind == 'unary' or n.name in ('label_replace', 'label_join') for n in locus.ask.node.all())
 
 
 def late_names(locus):
@@ -343,6 +348,7 @@ RULES = [
     ('`info`', info_function, True),
     ('`abs(histogram_count(h == h))`', lost_counts, True),
     ('native histograms made in a subquery', computed_histograms, True),
+    ('`label_replace`, `label_join`, `-x`', label_collisions, True),
     ('names under `promql-delayed-name-removal`', late_names, True),
     ('`mad_over_time` of NaN', mad_of_nan, True),
     ('NaN as parameter', parameter_nan, True),
@@ -379,6 +385,6 @@ def check_rows():
     """Every rule names a row that is there."""
     with open(os.path.join(ROOT, 'docs', 'differences.md'), encoding='utf-8') as f:
         text = f.read()
-    missing = [row for row, _, _ in RULES + OTHER_RULES if row not in text]
+    missing = [row for row in [UNSTEADY] + [row for row, _, _ in RULES + OTHER_RULES] if row not in text]
     if missing:
         raise SystemExit(f'promql_diff: docs/differences.md has no row {missing}')
