@@ -548,6 +548,8 @@ static Err load(App *a, bool first, Why *why)
         return e;
     }
     log_warnings(c);
+    metrics_set_retention_percent(a->engine, c->retention_percent > 0 ? c->retention_percent
+                                                                      : (f64)a->o.retention_percent);
     metrics_set_retention(a->engine, c->retention_ms ? c->retention_ms : a->o.retention_ms,
                           c->retention_bytes ? c->retention_bytes : a->o.retention_bytes);
     rules_apply(a->rules, rules,

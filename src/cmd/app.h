@@ -24,6 +24,7 @@ typedef struct AppOptions {
     const char *external_url, *route_prefix, *cors_origin, *ready_file, *durability, *env_file;
     const char *log_level, *log_format, *features;
     i64 retention_ms, retention_default_ms, query_timeout_ms, lookback_ms, flush_interval_ms, ooo_window_ms;
+    i64 retention_percent; /* 0 to 100 */
     u64 retention_bytes, query_memory_max, wal_bytes_max, remote_disk_max, memory_max;
     i64 query_samples_max, query_concurrency, connections_max, shards;
     bool lifecycle, admin_api, receiver, self_scrape;

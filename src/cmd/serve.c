@@ -114,6 +114,8 @@ static int run(int argc, char **argv)
         {"storage.tsdb.retention", FLAG_DURATION, &app.o.retention_default_ms, "15d", NULL},
         {"storage.tsdb.retention.size", FLAG_BYTES, &app.o.retention_bytes, "0",
          "and how many bytes at most; 0 = no limit"},
+        {"storage.tsdb.retention.percentage", FLAG_INT, &app.o.retention_percent, "0",
+         "or how much of the disk's size at most, in percent; 0 = no limit"},
         {"storage.durability", FLAG_STR, &app.o.durability, "power",
          "what an acknowledgement means: survives power loss, or only a killed process"},
         {"storage.flush-interval", FLAG_DURATION, &app.o.flush_interval_ms, "1m",

@@ -4,8 +4,11 @@
 #include "metrics/engine.h"
 
 #define FLUSH_RETRY_MS 2000
-#define ROTATE_MS      3600000
-#define IDLE_WAIT_MS   500
+/* Each flush costs every series a block, each merge rewrites them: little is held for up to that many intervals; the log has it. */
+#define FLUSH_HOLD      10
+#define FLUSH_BYTES_MIN (48u << 20)
+#define ROTATE_MS       3600000
+#define IDLE_WAIT_MS    500
 
 /* ---- tenants ---- */
 
@@ -262,8 +265,10 @@ static bool flush_is_due(MetricsEngine *e, i64 now, bool is_asked)
     bool retry_later = e->last_flush_failure_mono_ms && now - e->last_flush_failure_mono_ms < FLUSH_RETRY_MS;
     if (retry_later || e->failed != OK)
         return false;
-    return is_asked || now - e->last_flush_mono_ms >= e->c.flush_interval_ms ||
-           e->mem_bytes > e->c.memtable_bytes_max / 2 || ilog_health(e->log).bytes > e->c.wal_bytes_max;
+    i64 age = now - e->last_flush_mono_ms, interval = e->c.flush_interval_ms;
+    bool is_time = age >= interval && (e->mem_bytes >= FLUSH_BYTES_MIN || age / FLUSH_HOLD >= interval);
+    return is_asked || is_time || e->mem_bytes > e->c.memtable_bytes_max / 2 ||
+           ilog_health(e->log).bytes > e->c.wal_bytes_max;
 }
 
 static void rotate_activity(MetricsEngine *e, i64 now)
@@ -493,6 +498,12 @@ void metrics_set_retention(MetricsEngine *e, i64 ms, u64 bytes)
 {
     e->retention_ms = ms ? ms : 15 * DAY_MS;
     e->retention_bytes = bytes;
+    engine_wake(e, false, true);
+}
+
+void metrics_set_retention_percent(MetricsEngine *e, f64 percent)
+{
+    e->retention_ppm = percent > 0 ? (u32)(MIN(percent, 100.0) * 1e4) : 0;
     engine_wake(e, false, true);
 }
 

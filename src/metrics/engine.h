@@ -21,7 +21,6 @@
 #define RANK_FLUSH  ((LockRank)(RANK_ENGINE - 6))
 #define RANK_COMMIT ((LockRank)(RANK_ENGINE - 3))
 #define SHARDS_MAX  64u
-#define MERGE_WIDTH 6u
 #define DAY_MS      86400000LL
 
 /* ---- what the manifest says (version.c) ---- */
@@ -155,7 +154,7 @@ typedef struct EngineMetrics {
     Metric *head_series, *appended_float, *appended_hist, *out_of_order, *out_of_bound, *too_old, *conflicts,
         *fsync, *compactions, *compactions_failed, *blocks_bytes, *lowest, *parts, *written_bytes,
         *flushed_bytes, *flushes, *flush_failures, *flush_seconds, *memtable_bytes, *retention_paused,
-        *log_bytes, *catalogue_bytes, *retention_deletions, *exemplars, *replay_seconds, *read_only;
+        *log_bytes, *catalogue_bytes, *retention_deletions, *size_retentions, *per_sample, *exemplars, *replay_seconds, *read_only;
 } EngineMetrics;
 
 struct MetricsEngine {
@@ -195,6 +194,7 @@ struct MetricsEngine {
     i64 clock_odd_gap_ms;
     _Atomic i64 retention_ms;
     _Atomic u64 retention_bytes;
+    _Atomic u32 retention_ppm; /* of the file system's size; stands in for retention_bytes; 0 = not set */
     EngineMetrics m;
 };
 

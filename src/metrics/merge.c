@@ -1,9 +1,15 @@
-/* Merging: MERGE_WIDTH neighbouring parts of one level become one of the next. Neighbours only, so that the order in which samples
+/* Merging: a level's number of neighbouring parts become one of the next. Neighbours only, so that the order in which samples
  * were written, which decides between two values for one time, stays the order of the list. Deleted and expired samples go here.
  */
 #include "metrics/engine.h"
 
 #define MERGE_BYTES_MAX (8ull << 30)
+
+/* Wide steps, since each rewrites every sample: a flush a minute makes parts of 10 minutes, 2 hours and a day. */
+static const u8 merge_width[PART_LEVELS - 1] = {10, 12, 12, 6};
+#define SPAN_LEVEL  2  /* from here on a part spans no more than */
+#define SPAN_SHARE  10 /* this part of the retention, which can only drop whole parts */
+#define SPAN_MIN_MS DAY_MS
 
 typedef struct MergeInput {
     Part *part;
@@ -65,18 +71,33 @@ static bool is_mergeable(const Part *p)
     return !p->is_broken && !p->bad_pages;
 }
 
-static bool job_pick_tenant(const TenantVersion *tv, bool everything, size_t *ret_first, size_t *ret_n)
+/* Neighbours from i on that one merge may take. */
+static size_t job_run(const MetricsEngine *e, const TenantVersion *tv, bool everything, size_t i)
+{
+    u32 level = tv->parts.at[i]->meta.level;
+    size_t k = i, width = everything ? tv->parts.len : level + 1 < PART_LEVELS ? merge_width[level] : 0;
+    u64 bytes = 0, span = (u64)MAX(SPAN_MIN_MS, e->retention_ms / SPAN_SHARE);
+    i64 mint = INT64_MAX, maxt = INT64_MIN;
+    for (; k < tv->parts.len && k - i < width && is_mergeable(tv->parts.at[k]); k++) {
+        const PartMeta *m = &tv->parts.at[k]->meta;
+        mint = MIN(mint, m->mint);
+        maxt = MAX(maxt, m->maxt);
+        bytes += m->bytes;
+        if (bytes > MERGE_BYTES_MAX ||
+            (!everything && (m->level != level || (level >= SPAN_LEVEL && (u64)maxt - (u64)mint > span))))
+            break;
+    }
+    return k - i;
+}
+
+static bool job_pick_tenant(const MetricsEngine *e, const TenantVersion *tv, bool everything,
+                            size_t *ret_first, size_t *ret_n)
 {
     size_t n = tv->parts.len;
     for (size_t i = 0; i < n;) {
-        size_t k = i;
-        u64 bytes = 0;
         u32 level = tv->parts.at[i]->meta.level;
-        while (k < n && is_mergeable(tv->parts.at[k]) &&
-               (everything || (tv->parts.at[k]->meta.level == level && k - i < MERGE_WIDTH)) &&
-               (bytes += tv->parts.at[k]->meta.bytes) <= MERGE_BYTES_MAX)
-            k++;
-        if (everything ? k - i > 1 : (k - i == MERGE_WIDTH && level + 1 < PART_LEVELS)) {
+        size_t k = i + job_run(e, tv, everything, i);
+        if (everything ? k - i > 1 : (level + 1 < PART_LEVELS && k - i == merge_width[level])) {
             *ret_first = i;
             *ret_n = k - i;
             return true;
@@ -111,7 +132,7 @@ static bool job_pick(MetricsEngine *e, bool everything, MergeJob *j)
     for (size_t i = 0; i < v->tenants.len && !found; i++) {
         const TenantVersion *tv = &v->tenants.at[i];
         size_t first, n = 1;
-        found = job_pick_tenant(tv, everything, &first, &n) ||
+        found = job_pick_tenant(e, tv, everything, &first, &n) ||
                 (everything && (n = 1, job_pick_lone(e, v, tv, &first)));
         if (!found)
             continue;

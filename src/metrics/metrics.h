@@ -27,7 +27,7 @@ typedef struct MetricsConfig {
     i64 out_of_order_ms;    /* window; < 0 = retention */
     u64 memtable_bytes_max; /* 0 = 256 MiB: flush before */
     u64 wal_bytes_max;      /* 0 = 64 MiB: flush before */
-    i64 flush_interval_ms;  /* 0 = 60 s */
+    i64 flush_interval_ms;  /* 0 = 60 s; up to ten times as long while the memtable is small (48 MiB) */
     u32 shards;             /* 0 = cores */
     u64 series_max;    /* per tenant; 0 = none. Over it new series are rejected (limit), old ones go on */
     u32 exemplars_max; /* 0 = 100,000 */
@@ -38,6 +38,8 @@ Err metrics_open(MetricsEngine **ret, const MetricsConfig *c, Why *why);
 SampleSink *metrics_sink(MetricsEngine *e);
 PromSource *metrics_source(MetricsEngine *e);
 void metrics_set_retention(MetricsEngine *e, i64 ms, u64 bytes);
+/* Of the file system the store lies on, in place of bytes; 0 = none. */
+void metrics_set_retention_percent(MetricsEngine *e, f64 percent);
 
 /* Deletes samples of matching series in [mint, maxt] (tombstones; space comes back at merges). */
 Err metrics_delete(MetricsEngine *e, Str tenant, Matchers m, i64 mint, i64 maxt, Why *why);
@@ -47,7 +49,8 @@ Err metrics_merge_all(MetricsEngine *e, Why *why); /* everything merged and rete
 typedef struct MetricsStats {
     u64 series_active, series_total, samples_memtable, parts, bytes_on_disk, chunks_like_pages;
     i64 mint, maxt; /* of stored samples; INT64_MAX/MIN when empty */
-    u64 wal_bytes, bytes_written, samples_ingested;
+    /* Since opening: bytes_written of parts, catalogue and the like by flushes and merges, log_written of the log. */
+    u64 wal_bytes, bytes_written, log_written, samples_ingested;
     u64 label_pairs; /* of the tenant asked about */
     bool read_only;  /* disk full */
 } MetricsStats;

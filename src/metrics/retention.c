@@ -82,10 +82,24 @@ static void drop_expired(MetricsEngine *e, Version *v, const i64 *cutoffs, Parts
     }
 }
 
-/* The part that ends earliest goes first, whoever's it is. */
+/* A percentage stands in for a number of bytes, as the peer has it. A file system that does not say its size deletes nothing. */
+static u64 size_limit(MetricsEngine *e)
+{
+    u64 ppm = e->retention_ppm, free, total;
+    if (!ppm)
+        return e->retention_bytes;
+    Why why = {0};
+    if (e->c.vfs->free_bytes(e->c.vfs, e->dir, &free, &total, &why) == OK)
+        return MAX((u64)((f64)total / 1e6 * (f64)ppm), 1);
+    LOG_WARN("metrics", "The size of the file system is not known: retention by percentage waits",
+             LF_WHY(&why));
+    return 0;
+}
+
+/* The part that ends earliest goes first, whoever's it is. The log counts, as it does at the peer. */
 static void drop_oversize(MetricsEngine *e, Version *v, Parts *dead)
 {
-    u64 limit = e->retention_bytes, bytes = limit ? version_bytes(v) : 0;
+    u64 limit = size_limit(e), bytes = limit ? version_bytes(v) + ilog_health(e->log).bytes : 0;
     while (limit && bytes > limit) {
         TenantVersion *tv = NULL;
         size_t at = 0;
@@ -113,6 +127,7 @@ Err engine_retain(MetricsEngine *e, Why *why)
         cutoffs[i] = engine_cutoff(e, engine_tenant(e, v->tenants.at[i].name, false));
     Parts dead = {0};
     drop_expired(e, v, cutoffs, &dead);
+    size_t expired = dead.len;
     drop_oversize(e, v, &dead);
     Err err = OK;
     version_collect_tombs(v);
@@ -125,7 +140,7 @@ Err engine_retain(MetricsEngine *e, Why *why)
         char key[64];
         part_key(key, dead.at[i]->meta.tenant, dead.at[i]->meta.seq);
         if (err == OK) {
-            metric_inc(e->m.retention_deletions);
+            metric_inc(i < expired ? e->m.retention_deletions : e->m.size_retentions);
             bucket_delete(e->bucket, str_c(key), deadline_none(), NULL);
         }
         part_unref(dead.at[i]);

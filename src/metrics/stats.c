@@ -56,6 +56,11 @@ void engine_metrics_init(MetricsEngine *e)
         metric_gauge("pharos_metrics_catalogue_bytes", "Memory of the series catalogue.", "");
     m->retention_deletions =
         metric_counter("prometheus_tsdb_time_retentions_total", "Parts deleted by retention.", "");
+    m->size_retentions = metric_counter("prometheus_tsdb_size_retentions_total",
+                                        "Parts deleted because the store took more bytes than it may.", "");
+    m->per_sample =
+        metric_gauge("pharos_metrics_written_bytes_per_sample",
+                     "Bytes written to disk per sample stored since the start: log, flushes and merges.", "");
     m->exemplars =
         metric_counter("prometheus_tsdb_exemplar_exemplars_appended_total", "Exemplars stored.", "");
     m->replay_seconds = metric_gauge("prometheus_tsdb_data_replay_duration_seconds",
@@ -117,6 +122,7 @@ static void stats_of(MetricsEngine *e, Tenant *only, MetricsStats *s)
     ILogHealth h = ilog_health(e->log);
     s->wal_bytes = h.bytes;
     s->bytes_written = e->bytes_written;
+    s->log_written = h.written;
     s->samples_ingested = e->samples_ingested;
     s->read_only = h.err != OK || e->failed != OK;
 }
@@ -166,6 +172,8 @@ static void speak(MetricsEngine *e)
     metric_set(e->m.memtable_bytes, (f64)(e->mem_bytes + e->frozen_bytes));
     metric_set(e->m.log_bytes, (f64)s.wal_bytes);
     metric_set(e->m.read_only, s.read_only);
+    metric_set(e->m.per_sample,
+               s.samples_ingested ? (f64)(s.bytes_written + s.log_written) / (f64)s.samples_ingested : 0);
     u64 bytes = 0;
     mutex_lock(&e->lock);
     for (size_t i = 0; i < e->tenants.len; i++)

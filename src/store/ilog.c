@@ -347,6 +347,7 @@ static Err write_batch(ILog *l, Batch *b, u32 n, Why *why)
     encode_heads(l, b, salt);
     TRY(l->c.vfs->pwrite(l->file, l->file_bytes, b->buf, b->used, why));
     l->file_bytes += b->used;
+    l->written += b->used;
     l->next_number += n;
     l->marked = l->synced;
     if (!l->is_unsynced)
@@ -593,7 +594,8 @@ ILogHealth ilog_health(ILog *l)
                     .segments = l->segments.len,
                     .records = l->records,
                     .syncs = l->syncs,
-                    .cut_bytes = l->cut_bytes};
+                    .cut_bytes = l->cut_bytes,
+                    .written = l->written};
     mutex_unlock(&l->m);
     return h;
 }

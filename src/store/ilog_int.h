@@ -92,6 +92,7 @@ struct ILog {
     U64Map lane_index;
     VEC(Segment) segments; /* the last one is written */
     u64 sealed_bytes, records, syncs, cut_bytes;
+    _Atomic u64 written;
     bool rotate_wanted;
 
     /* ---- the committer's (and open's and close's) ---- */

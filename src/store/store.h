@@ -41,6 +41,7 @@ typedef struct ILogHealth {
     Why why;
     u64 bytes, segments, records, syncs;
     u64 cut_bytes; /* torn tail removed at open */
+    u64 written;   /* bytes of records and their heads since opening */
 } ILogHealth;
 typedef void (*ILogDone)(void *arg, Err e, LogPos at, bool duplicate);
 

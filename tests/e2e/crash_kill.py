@@ -70,7 +70,7 @@ def main():
     rng = random.Random(args.seed)
     failures, slowest, total = [], 0.0, 0
     with scratch() as directory:
-        server = Server(directory, 'prometheus', '--storage.flush-interval=2s', '--no-self-scrape')
+        server = Server(directory, 'prometheus', '--storage.flush-interval=200ms', '--no-self-scrape')
         base = int(time.time() * 1000) - 3600_000
         acked, sent = [0] * WRITERS, [0] * WRITERS
         for cycle in range(1, args.cycles + 1):

@@ -100,7 +100,7 @@ def main():
     base = int(time.time() * 1000) - 3600_000
     with scratch() as directory, small_disk(directory) as disk:
         data = os.path.join(disk, 'data')
-        server = Server(directory, 'prometheus', f'--storage.tsdb.path={data}', '--storage.flush-interval=2s', '--storage.wal.max-bytes=16MiB', '--no-self-scrape')
+        server = Server(directory, 'prometheus', f'--storage.tsdb.path={data}', '--storage.flush-interval=200ms', '--storage.wal.max-bytes=16MiB', '--no-self-scrape')
         filler = Filler(disk)
         server.start()
         for round in range(1, args.rounds + 1):

@@ -99,7 +99,7 @@ def main():
         place('prometheus.yml', 'scrape_configs: []\n')
         options = {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=0', 'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=0', 'TSAN_OPTIONS': 'halt_on_error=0'}
         server = Server(directory, 'all', f'--config.file={directory}/prometheus.yml', f'--alertmanager.config.file={directory}/alertmanager.yml',
-                        '--storage.flush-interval=3s', '--web.enable-admin-api', binary=os.path.abspath(args.binary), env=options).start()
+                        '--storage.flush-interval=300ms', '--web.enable-admin-api', binary=os.path.abspath(args.binary), env=options).start()
         turn = 0
 
         def ask():

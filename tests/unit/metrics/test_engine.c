@@ -227,11 +227,43 @@ static void test_retention_size(void **state)
         assert_ok(metrics_flush(b.e, &why), &why);
     }
     assert_int_equal(parts_of(&b), 5);
-    metrics_set_retention(b.e, 0, 320); /* a part of one sample has about 150 bytes */
+    MetricsStats s;
+    metrics_stats(b.e, S(""), &s);
+    assert_true(s.log_written > 0 && s.bytes_written > 0);
+    metrics_set_retention(b.e, 0, s.wal_bytes + 420); /* a part of one sample has about 170 bytes */
     assert_ok(metrics_merge_all(b.e, &why), &why);
     assert_non_null(strstr(GET_ALL(&b), "1700000000004:4"));
     assert_non_null(strstr(GET_ALL(&b), "1700000000003:3"));
     assert_null(strstr(GET_ALL(&b), "1700000000002:2"));
+    bench_done(&b);
+}
+
+static Err small_disk(Vfs *v, const char *path, u64 *ret_free, u64 *ret_total, Why *why)
+{
+    *ret_free = 500;
+    *ret_total = 1000;
+    return OK;
+}
+
+static void test_retention_percent(void **state)
+{
+    Bench b;
+    Vfs vfs = *vfs_os();
+    vfs.free_bytes = small_disk;
+    bench_init(&b);
+    b.c.vfs = &vfs;
+    bench_open(&b);
+    Why why = {0};
+    for (u32 i = 0; i < 5; i++) {
+        put_ok(&b, "m{a=1}", BENCH_NOW_MS + i, i);
+        assert_ok(metrics_flush(b.e, &why), &why);
+    }
+    metrics_set_retention(b.e, 0, 100000);
+    assert_ok(metrics_merge_all(b.e, &why), &why);
+    assert_non_null(strstr(GET_ALL(&b), "1700000000000:0"));
+    metrics_set_retention_percent(b.e, 0.5); /* of 1,000 bytes: not even one part */
+    assert_ok(metrics_merge_all(b.e, &why), &why);
+    assert_string_equal(GET_ALL(&b), "");
     bench_done(&b);
 }
 
@@ -606,19 +638,13 @@ int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_road),
-        cmocka_unit_test(test_conflicts_and_order),
-        cmocka_unit_test(test_bad_labels),
-        cmocka_unit_test(test_series_limit),
-        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_retention_time),
-        cmocka_unit_test(test_retention_size),
-        cmocka_unit_test(test_delete),
-        cmocka_unit_test(test_names_and_values),
-        cmocka_unit_test(test_select_limits),
-        cmocka_unit_test(test_exemplars),
-        cmocka_unit_test(test_metadata),
-        cmocka_unit_test(test_tenants_and_top),
+        cmocka_unit_test(test_road),           cmocka_unit_test(test_conflicts_and_order),
+        cmocka_unit_test(test_bad_labels),     cmocka_unit_test(test_series_limit),
+        cmocka_unit_test(test_budget),         cmocka_unit_test(test_retention_time),
+        cmocka_unit_test(test_retention_size), cmocka_unit_test(test_retention_percent),
+        cmocka_unit_test(test_delete),         cmocka_unit_test(test_names_and_values),
+        cmocka_unit_test(test_select_limits),  cmocka_unit_test(test_exemplars),
+        cmocka_unit_test(test_metadata),       cmocka_unit_test(test_tenants_and_top),
         cmocka_unit_test(test_bit_rot),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
