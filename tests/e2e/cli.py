@@ -78,7 +78,9 @@ def check_wrong_calls():
     expect(['check', 'konfig', 'x'], 2, 'config FILE', stream='err')
     expect(['query'], 2, stream='err')
     expect(['scrape'], 2, stream='err')
-    for role in ('alloy', 'cloud', 'bot', 'gateway', 'refinory', 'import'):
+    for words in (['import'], ['import', 'a', 'b'], ['tsdb'], ['test', 'rules'], ['promql']):
+        expect(words, 2, 'want', stream='err')
+    for role in ('alloy', 'cloud', 'bot', 'gateway', 'refinory'):
         expect([role], 2, f'pharos {role}', 'not built yet', stream='err')
     expect(['version'], 0, 'pharos ', 'compatible with prometheus 3.', stream='out')
     expect(['--version'], 0, 'pharos ', stream='out')
