@@ -320,7 +320,8 @@ def newer_notes(locus):
 
 
 def places(locus):
-    nested = any(n.kind in ('subquery', 'paren') for n in locus.ask.node.all())
+    tree = list(locus.ask.node.all())
+    nested = any(n.kind in ('subquery', 'paren') for n in tree) or sum('quantile' in n.name for n in tree) > 1
     return locus.diff[0] in ('warnings', 'infos') and nested and notes(locus.ours, False, False) == notes(locus.theirs, False, False)
 
 
@@ -378,7 +379,11 @@ def quoted_names(locus):
     return locus.diff[0] == 'data' and locus.ask.other[0] == 'format_query' and bare[0] == bare[1]
 
 
-OTHER_RULES = [('`by (a:b)` printed', quoted_names, True), ('`foo[1 s]`', space_in_duration, True), ('`parse_query` has the members of 3.5', newer_members, False)]
+def newer_function(locus):
+    return locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success' and re.search(r'\b(start|end|step|range|min_of|max_of)\s*\(', locus.ask.text()) is not None
+
+
+OTHER_RULES = [('functions newer than 3.5', newer_function, True), ('`by (a:b)` printed', quoted_names, True), ('`foo[1 s]`', space_in_duration, True), ('`parse_query` has the members of 3.5', newer_members, False)]
 
 
 def check_rows():
