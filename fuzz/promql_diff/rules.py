@@ -259,6 +259,10 @@ def label_collisions(locus):
         any(n.kind == 'unary' or n.name in ('label_replace', 'label_join') for n in locus.ask.node.all())
 
 
+def offset_goes_on(locus):
+    return re.search(r'offset [-+]?\([^)]*\)\)* *([-+*/%^]|atan2)', locus.ask.text()) is not None
+
+
 def late_names(locus):
     """Delayed name removal: the same but for names."""
     if not has_values(locus):
@@ -350,6 +354,7 @@ RULES = [
     ('`abs(histogram_count(h == h))`', lost_counts, True),
     ('native histograms made in a subquery', computed_histograms, True),
     ('`label_replace`, `label_join`, `-x`', label_collisions, True),
+    ('`x offset (2m * 2) / 10`', offset_goes_on, True),
     ('names under `promql-delayed-name-removal`', late_names, True),
     ('`mad_over_time` of NaN', mad_of_nan, True),
     ('NaN as parameter', parameter_nan, True),
