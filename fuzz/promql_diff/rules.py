@@ -105,6 +105,8 @@ def no_time(locus):
 
 def subnormal_logarithm(locus):
     tiny = any(isinstance(p[1], str) and 0 < float(p[1]) < 2.3e-308 for p in inputs(locus))
+    if tiny and locus.ask.node.kind == 'binary' and '^' in locus.ask.text():
+        return every_point(locus, lambda _, p, q: p and q and (0 < abs(float(p[1])) < 1 or points_near(p, q, 1e-12)))
     return tiny and is_call(locus, 'ln', 'log10', 'log2') and every_point(locus, lambda _, p, q: p and q and (-1075 < float(p[1]) < -307 or points_near(p, q, 1e-13)))
 
 
@@ -336,7 +338,7 @@ RULES = [
     ('sums and averages of native histograms', histogram_digits, False),
     ('`topk`, `bottomk` among equal values; `limitk`', ties, False),
     ('`day_of_month` and friends of a value that is no time', no_time, False),
-    ('`ln`, `log10` of numbers below 2.2e-308', subnormal_logarithm, False),
+    ('`ln`, `log10`, `^` of numbers below 2.2e-308', subnormal_logarithm, False),
     ('native histograms added whose resolution and zero bucket both differ', counted_twice, False),
     ('native histogram times infinity', empty_buckets, False),
     ('`changes`, `resets`, `==`, `!=` of native histograms', compared_layouts, False),
