@@ -156,7 +156,11 @@ static void test_who_gets_in(void **state)
     Metric *checks = metric_counter("pharos_password_checks_total", "", "");
     const char *get = "GET /api/v1/query", *put = "POST /echo";
     assert_int_equal(status_with(&f, get, ""), 401);
-    assert_int_equal(status_with(&f, "GET /-/ready", ""), 200); /* no role needed */
+    /* No role is needed there, but somebody known is. */
+    assert_int_equal(status_with(&f, "GET /-/ready", ""), 401);
+    assert_int_equal(status_with(&f, "GET /-/ready", "Bearer reader-token-1234"), 200);
+    assert_int_equal(status_with(&f, "GET /no/such", ""), 401);
+    assert_int_equal(status_with(&f, "GET /no/such", "Bearer reader-token-1234"), 404);
     f64 before = metric_value(checks);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(status_with(&f, get, basic("alice", "wonder:land")), 200);
