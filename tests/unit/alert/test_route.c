@@ -210,10 +210,53 @@ static void test_bad_intervals(void **state)
     }
 }
 
+/* Ten zones over ten years, every two and a quarter hours: equal to what luxon 3 says (FNV-1a over inside or outside). */
+static void test_ten_years(void **state)
+{
+    static const char *const intervals[] = {
+        "times: [{start_time: '02:00', end_time: '03:30'}]",
+        "weekdays: ['monday:wednesday', saturday]",
+        "days_of_month: ['-3:-1', '1', '29:31']",
+        "months: ['march:april', october], times: [{start_time: '00:00', end_time: '01:15'}, {start_time: "
+        "'23:30', "
+        "end_time: '24:00'}]",
+        "years: ['2024:2026', '2031'], days_of_month: ['-31:-20'], weekdays: [sunday]",
+    };
+    static const struct {
+        const char *zone;
+        u32 want[5];
+    } rows[] = {
+        {"Europe/Berlin", {0xd96e9905u, 0xf71309c8u, 0x32cb2284u, 0x0b7bf89cu, 0xc05c6070u}},
+        {"America/New_York", {0xf2d6df55u, 0xbd9c6cadu, 0x6ea96828u, 0x89181e7fu, 0x936d3231u}},
+        {"Australia/Sydney", {0xc3c0d8b5u, 0x13d0a4d9u, 0xe40ae3f0u, 0xeda9c13bu, 0xe8bf5be8u}},
+        {"Pacific/Auckland", {0x9fbdbc85u, 0xe1cbb036u, 0xafcadfd5u, 0x85992227u, 0x540dc5fdu}},
+        {"America/Sao_Paulo", {0x9b213e9du, 0xa01068eau, 0x01b2b4a6u, 0x88f08ddfu, 0x9e86bfe5u}},
+        {"Asia/Kolkata", {0x88e8a4cdu, 0xf3f3a1d6u, 0xe83bf276u, 0x36475292u, 0x0f5c1b21u}},
+        {"Africa/Cairo", {0xb07a5872u, 0xaeccb466u, 0x2f5085bcu, 0x5e563af2u, 0xd3eb15afu}},
+        {"America/St_Johns", {0xec7712c1u, 0xc679f06au, 0x3f93753fu, 0x213d1456u, 0x6dbc7d30u}},
+        {"Asia/Tehran", {0xe7f7810du, 0x5d7fc979u, 0xfecc7899u, 0xc8faa828u, 0x9af29079u}},
+        {"Australia/Lord_Howe", {0x7b3410ecu, 0xa543e494u, 0xd48a7e70u, 0xc816daffu, 0x16307ee5u}},
+    };
+    for (size_t z = 0; z < COUNT_OF(rows); z++)
+        for (size_t i = 0; i < COUNT_OF(intervals); i++) {
+            const TimeIntervals *t;
+            char yaml[512];
+            snprintf(yaml, sizeof yaml, "{%s, location: %s}", intervals[i], rows[z].zone);
+            AlertConfig *c = interval(yaml, &t);
+            u32 hash = 2166136261u;
+            assert_non_null(t);
+            for (i64 s = 1704067200; s < 1704067200 + 10 * 366 * 86400LL; s += 8100)
+                hash = (hash ^ time_intervals_contain(t, s)) * 16777619u;
+            if (hash != rows[z].want[i])
+                fail_msg("%s in %s: %08x, want %08x", intervals[i], rows[z].zone, hash, rows[z].want[i]);
+            alert_config_unref(c);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_tree), cmocka_unit_test(test_group_key),
-                                       cmocka_unit_test(test_intervals),
-                                       cmocka_unit_test(test_bad_intervals)};
+                                       cmocka_unit_test(test_intervals), cmocka_unit_test(test_bad_intervals),
+                                       cmocka_unit_test(test_ten_years)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
