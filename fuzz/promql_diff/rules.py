@@ -242,7 +242,7 @@ def lost_counts(locus):
     """Functions of floats do not see the result of histogram_count and friends over what an operator made."""
     node = locus.ask.node
     inner = any(n.kind == 'call' and n.name.startswith('histogram_') and any(m.kind in ('binary', 'aggr') for m in n.all()) for n in node.all())
-    return inner and node.kind in ('call', 'unary', 'binary', 'aggr') and (node.kind == 'aggr' and has_values(locus) or every_point(locus, lambda _, p, q: p and not q))
+    return inner and node.kind in ('call', 'unary', 'binary', 'aggr') and (node.kind == 'aggr' and has_values(locus) or every_point(locus, lambda _, p, q: not p or not q))
 
 
 HISTOGRAM_NAMES = re.compile('nh|mixed|__name__ *=~')
@@ -259,6 +259,22 @@ def computed_histograms(locus):
 def label_collisions(locus):
     return locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success' and 'same labelset' in str(locus.diff[2][1]) and \
         any(n.kind == 'unary' or n.name in ('label_replace', 'label_join') for n in locus.ask.node.all())
+
+
+def past_the_end(locus):
+    """Remarks only, and fewer: subqueries of a range query whose end is no step go one step too far in the peer."""
+    ask = locus.ask
+    uneven = ask.step is not None and (ask.end - ask.start) % ask.step and any(n.kind == 'subquery' for n in ask.node.all())
+    return bool(uneven) and locus.diff[0] in ('warnings', 'infos') and set(locus.diff[1]) < set(locus.diff[2])
+
+
+def repeated_matcher(locus):
+    inner = re.findall(r'[{,] *"?(\w+)"? *(?:=~|!~|!=|=)', locus.ask.text())
+    return is_call(locus, 'absent', 'absent_over_time') and len(set(inner)) < len(inner) and has_values(locus)
+
+
+def or_collision(locus):
+    return locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success' and 'same labelset' in str(locus.diff[2][1]) and ' or ' in locus.ask.text()
 
 
 def offset_goes_on(locus):
@@ -357,6 +373,9 @@ RULES = [
     ('native histograms made in a subquery', computed_histograms, True),
     ('`label_replace`, `label_join`, `-x`', label_collisions, True),
     ('`x offset (2m * 2) / 10`', offset_goes_on, True),
+    ('subqueries of a range query whose end is no step', past_the_end, True),
+    ('`absent(x{a!="1", a="1"})`', repeated_matcher, False),
+    ('names under `promql-delayed-name-removal`', or_collision, True),
     ('names under `promql-delayed-name-removal`', late_names, True),
     ('`mad_over_time` of NaN', mad_of_nan, True),
     ('NaN as parameter', parameter_nan, True),
