@@ -344,6 +344,9 @@ static void start_threads(App *a)
     a->web = loop_new(a->clock);
     a->work = loop_new(a->clock);
     a->query_pool = pool_new("query", (u32)MAX(a->o.query_concurrency, 1), 1024);
+    if (cores > 1) /* beside the queries' own threads: parts of large ones */
+        a->slice_pool = pool_new("slice", MIN(cores, 16u) - 1, 64);
+    a->slices = MIN(cores, 16u);
     a->ingest_pool = pool_new("ingest", MAX(cores, 2u) * 2, 1024);
     a->admin_pool = pool_new("admin", 2, 256);
     a->scrape_pool = pool_new("scrape", cores, 65536);
@@ -361,6 +364,8 @@ static PromEngineConfig query_limits(const App *a)
         .features = a->features,
         .account = a->account,
         .clock = a->clock,
+        .helpers = a->slice_pool,
+        .slices = a->slices,
     };
 }
 
@@ -427,6 +432,8 @@ static Err open_parts(App *a, Why *why)
         .sink = a->o.receiver ? &a->tee.sink : NULL,
         .engine = a->engine,
         .query = query_limits(a),
+        .query_concurrency = (u32)MAX(a->o.query_concurrency, 1),
+        .cache_bytes = a->o.query_cache_bytes,
         .clock = a->clock,
         .cors_origin = str_c(a->o.cors_origin),
         .enable_admin = a->o.admin_api,
@@ -679,6 +686,7 @@ void app_close(App *a)
     for (u32 i = 0; i < a->listeners_len; i++)
         http_server_free(a->listeners[i].server);
     pool_free(a->query_pool);
+    pool_free(a->slice_pool);
     pool_free(a->ingest_pool);
     pool_free(a->admin_pool);
     pool_free(a->scrape_pool);

@@ -25,7 +25,7 @@ typedef struct AppOptions {
     const char *log_level, *log_format, *features;
     i64 retention_ms, retention_default_ms, query_timeout_ms, lookback_ms, flush_interval_ms, ooo_window_ms;
     i64 retention_percent; /* 0 to 100 */
-    u64 retention_bytes, query_memory_max, wal_bytes_max, remote_disk_max, memory_max;
+    u64 retention_bytes, query_cache_bytes, query_memory_max, wal_bytes_max, remote_disk_max, memory_max;
     i64 query_samples_max, query_concurrency, connections_max, shards;
     bool lifecycle, admin_api, receiver, self_scrape;
 } AppOptions;
@@ -43,7 +43,8 @@ typedef struct App {
     Clock *clock;
     Loop *web, *work;
     pthread_t work_thread;
-    Pool *query_pool, *ingest_pool, *admin_pool, *scrape_pool, *rule_pool, *notify_pool;
+    u32 slices; /* a large query is cut into */
+    Pool *query_pool, *slice_pool, *ingest_pool, *admin_pool, *scrape_pool, *rule_pool, *notify_pool;
     Account *account;
     DataDir *data;
     MetricsEngine *engine;

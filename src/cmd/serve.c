@@ -130,6 +130,8 @@ static int run(int argc, char **argv)
         {"query.timeout", FLAG_DURATION, &app.o.query_timeout_ms, "2m", "longest query"},
         {"query.max-samples", FLAG_INT, &app.o.query_samples_max, "50000000", "samples one query may load"},
         {"query.max-memory", FLAG_BYTES, &app.o.query_memory_max, "1GiB", "memory one query may use"},
+        {"query.cache-size", FLAG_BYTES, &app.o.query_cache_bytes, "64MiB",
+         "memory for results of range queries; 0 keeps none"},
         {"query.max-concurrency", FLAG_INT, &app.o.query_concurrency, "20", "queries at a time; others wait"},
         {"query.lookback-delta", FLAG_DURATION, &app.o.lookback_ms, "5m",
          "how far back an instant vector looks"},

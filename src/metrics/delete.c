@@ -37,6 +37,7 @@ Err metrics_delete(MetricsEngine *e, Str tenant, Matchers m, i64 mint, i64 maxt,
         err = lookup_series(t, m, &arena, NULL, &ids, why);
     if (err == OK && ids.len)
         err = tomb_commit(e, t, ids, mint, maxt, why);
+    epochs_touch(&t->epochs, mint);
     mutex_unlock(&e->flush_lock);
     arena_done(&arena);
     return err;

@@ -22,6 +22,7 @@ static Tenant *tenant_new(MetricsEngine *e, Str name)
     catalogue_init(&t->cat, e->shards_len);
     t->shards = mem_zalloc(e->shards_len * sizeof(TenantShard));
     mutex_init(&t->side_lock, RANK_CATALOGUE);
+    epochs_init(&t->epochs);
     vec_push(&e->tenants, t);
     strmap_put(&e->tenants_by_name, name, t);
     return t;
@@ -41,6 +42,7 @@ void tenant_free(Tenant *t, u32 shards)
     exemplars_done(&t->exemplars);
     metadata_done(&t->metadata);
     mutex_done(&t->side_lock);
+    epochs_done(&t->epochs);
     mem_free((void *)t->name.at);
     mem_free(t);
 }
@@ -377,7 +379,7 @@ static void config_default(MetricsConfig *c)
 static void engine_init(MetricsEngine *e, const MetricsConfig *c)
 {
     *e = (MetricsEngine){
-        .sink = {engine_write}, .source = {engine_select, engine_label_names, engine_label_values}, .c = *c};
+        .sink = {engine_write}, .source = {engine_select, engine_label_names, engine_label_values, engine_estimate}, .c = *c};
     config_default(&e->c);
     e->dir = mem_strdup(str_c(c->dir));
     e->account = c->account;

@@ -121,6 +121,19 @@ typedef struct TenantShard {
     u32 active_cap[2], active_len[2], active_both; /* bits set; set in both */
 } TenantShard;
 
+#define EPOCHS_KEPT 512u
+#define EPOCH_MS    5000
+typedef struct Epochs { /* epoch.c */
+    _Atomic i64 touched; /* oldest time written or deleted in the epoch at hand; INT64_MAX = none */
+    Mutex lock;
+    u64 now;
+    i64 begun_mono_ms;
+    i64 oldest[EPOCHS_KEPT]; /* of epochs that are over */
+} Epochs;
+void epochs_init(Epochs *x);
+void epochs_done(Epochs *x);
+void epochs_touch(Epochs *x, i64 t); /* after the change can be read */
+
 struct Tenant {
     u32 id;
     Str name;
@@ -130,6 +143,7 @@ struct Tenant {
     Mutex side_lock;
     ExemplarRing exemplars;
     MetadataStore metadata;
+    Epochs epochs;
     u32 hint_salt; /* high half of hints: they are good for this engine's life */
 };
 
@@ -275,6 +289,8 @@ Err engine_label_names(PromSource *s, Str tenant, const Matchers *sets, u32 sets
                        Arena *arena, PromStrFn fn, void *arg, Why *why);
 Err engine_label_values(PromSource *s, Str tenant, Str name, const Matchers *sets, u32 sets_len, i64 mint,
                         i64 maxt, Arena *arena, PromStrFn fn, void *arg, Why *why);
+/* Not fewer series than the matchers select, from the lengths of postings alone. */
+u64 engine_estimate(PromSource *s, Str tenant, Matchers m);
 /* Union of what several matcher sets select; no sets = every series. */
 Err lookup_sets(Tenant *t, const Matchers *sets, u32 sets_len, Arena *arena, Cancel *cancel, SidList *ret,
                 Why *why);

@@ -236,6 +236,26 @@ Err lookup_series(Tenant *t, Matchers m, Arena *arena, Cancel *cancel, SidList *
     return e;
 }
 
+u64 engine_estimate(PromSource *ps, Str tenant, Matchers m)
+{
+    MetricsEngine *e = (MetricsEngine *)((char *)ps - offsetof(MetricsEngine, source));
+    Tenant *t = engine_tenant(e, tenant.len ? tenant : S(DEFAULT_TENANT), false);
+    if (!t)
+        return 0;
+    Catalogue *cat = &t->cat;
+    u64 least = catalogue_series_len(cat);
+    rwlock_read(&cat->lock);
+    for (u32 i = 0; i < m.len; i++) {
+        if (m.at[i].op != MATCH_EQ || m.at[i].value.len == 0)
+            continue;
+        u32 name = catalogue_find_name(cat, m.at[i].name);
+        u32 pair = name ? catalogue_find_pair(cat, name, m.at[i].value) : 0;
+        least = MIN(least, pair ? catalogue_postings_len(cat, pair) : 0);
+    }
+    rwlock_unlock(&cat->lock);
+    return least;
+}
+
 /* Two ascending lists into one. */
 static Err ids_union(Arena *a, SidList x, SidList y, SidList *ret, Why *why)
 {

@@ -55,6 +55,10 @@ typedef struct MetricsStats {
     bool read_only;  /* disk full */
 } MetricsStats;
 void metrics_stats(MetricsEngine *e, Str tenant, MetricsStats *ret);
+/* For caches of answers: the present in the order of writes (0 = no such tenant), and the oldest time of which anything was written or
+ * deleted since then (INT64_MAX = nothing, INT64_MIN = nobody knows any more). What was answered about times before it still holds. */
+u64 metrics_epoch(MetricsEngine *e, Str tenant);
+i64 metrics_touched_since(MetricsEngine *e, Str tenant, u64 epoch);
 /* Top n for status/tsdb: fn(kind, name, value); kinds: "seriesCountByMetricName", "labelValueCountByLabelName",
  * "memoryInBytesByLabelName", "seriesCountByLabelValuePair". */
 void metrics_top(MetricsEngine *e, Str tenant, u32 n,

@@ -139,6 +139,9 @@ Err engine_retain(MetricsEngine *e, Why *why)
     for (size_t i = 0; i < dead.len; i++) {
         char key[64];
         part_key(key, dead.at[i]->meta.tenant, dead.at[i]->meta.seq);
+        mutex_lock(&e->lock);
+        epochs_touch(&e->tenants.at[dead.at[i]->meta.tenant - 1]->epochs, dead.at[i]->meta.mint);
+        mutex_unlock(&e->lock);
         if (err == OK) {
             metric_inc(i < expired ? e->m.retention_deletions : e->m.size_retentions);
             bucket_delete(e->bucket, str_c(key), deadline_none(), NULL);

@@ -29,6 +29,9 @@ typedef struct Cursor {
     VEC(Tomb *) tombs; /* borrowed from the version */
     SampleVec samples, mem;
     MemSpan spans[BATCH_SERIES];
+    GroupKeys groups;
+    u32 *by_maxt;   /* with newest_only: parts, the one with the newest time first */
+    i64 parts_maxt; /* newest time in any part of the range */
     /* With want_pages: of one series, blocks and what becomes of them; of the batch, pages. */
     PartBlocks blocks;
     VEC(Source) sources;
@@ -42,6 +45,7 @@ static void cursor_close(SeriesCursor *sc)
     for (u32 i = 0; i < c->parts_len; i++)
         part_cursor_done(&c->parts[i]);
     mem_free(c->parts);
+    mem_free(c->by_maxt);
     vec_done(&c->tombs);
     vec_done(&c->blocks);
     vec_done(&c->sources);
@@ -300,6 +304,98 @@ typedef struct Spans { /* of a view within the batch */
     MemSpan samples, pages;
 } Spans;
 
+/* With newest_only: the newest sample of most series is in the memtable and newer than every part. Those are read alone; the rest wait
+ * for read_tables over the whole range. True when none are left. */
+static bool read_newest(Cursor *c, const u32 *ids, u32 n)
+{
+    i64 mint = c->hints.mint;
+    bool is_complete = true;
+    if (mint <= c->parts_maxt)
+        c->hints.mint = MIN(c->parts_maxt, INT64_MAX - 1) + 1;
+    read_tables(c, ids, n);
+    c->hints.mint = mint;
+    for (u32 i = 0; i < n && is_complete; i++)
+        is_complete = c->spans[i].len > 0;
+    return is_complete;
+}
+
+/* Of the batch's memtable samples: the frozen table's come first, and of one time the last one written counts. */
+static void take_newest(Cursor *c, MemSpan span)
+{
+    u32 best = span.from;
+    for (u32 i = span.from; i < span.from + span.len; i++)
+        if (c->mem.t[i] >= c->mem.t[best])
+            best = i;
+    take_mem(c, (MemSpan){best, 1});
+}
+
+static void keep_only(SampleVec *s, u32 from, u32 best)
+{
+    s->t[from] = s->t[best];
+    s->v[from] = s->v[best];
+    if (s->has_hist)
+        s->h[from] = s->h[best];
+    s->len = from + 1;
+}
+
+/* The newest sample of a series in parts and memtable: parts are asked in order of their newest times until none left can have a
+ * newer one. Of one time the part written last counts. */
+static void read_newest_series(Cursor *c, u32 sid, MemSpan span)
+{
+    SampleVec *s = &c->samples;
+    u32 from = s->len, best = UINT32_MAX, best_part = 0;
+    for (u32 k = 0; k < c->parts_len; k++) {
+        u32 part = c->by_maxt[k], had = s->len;
+        if (best != UINT32_MAX && s->t[best] > c->parts[part].part->meta.maxt)
+            break;
+        part_cursor_read(&c->parts[part], sid, c->hints.mint, c->hints.maxt, s);
+        if (c->tombs.len && s->len > had)
+            tombs_cut(c, c->parts[part].part, sid, had);
+        for (u32 i = had; i < s->len; i++)
+            if (best == UINT32_MAX || s->t[i] > s->t[best] || (s->t[i] == s->t[best] && part >= best_part)) {
+                best = i;
+                best_part = part;
+            }
+    }
+    u32 had = s->len;
+    take_mem(c, span);
+    for (u32 i = had; i < s->len; i++)
+        if (best == UINT32_MAX || s->t[i] >= s->t[best])
+            best = i;
+    if (best != UINT32_MAX)
+        keep_only(s, from, best);
+}
+
+static int by_maxt_down(const void *a, const void *b, void *arg)
+{
+    const PartCursor *parts = arg;
+    i64 x = parts[*(const u32 *)a].part->meta.maxt, y = parts[*(const u32 *)b].part->meta.maxt;
+    return x > y ? -1 : x < y;
+}
+
+static void order_by_maxt(Cursor *c)
+{
+    c->by_maxt = mem_alloc(MAX(c->parts_len, 1) * sizeof(u32));
+    for (u32 i = 0; i < c->parts_len; i++)
+        c->by_maxt[i] = i;
+    qsort_r(c->by_maxt, c->parts_len, sizeof(u32), by_maxt_down, c->parts);
+}
+
+static Err identify(Cursor *c, u32 sid, SeriesView *v, Why *why)
+{
+    *v = (SeriesView){.id = sid};
+    if (!c->groups.is_on)
+        return labels_of(c, sid, &v->labels, why);
+    v->is_bare = true;
+    v->group = group_key(&c->groups, catalogue_record(&c->snap.t->cat, sid));
+    return OK;
+}
+
+static Err cursor_labels(SeriesCursor *sc, u32 id, Labels *ret, Why *why)
+{
+    return labels_of((Cursor *)sc, id, ret, why);
+}
+
 /* Reads up to max series into the batch's buffers, at least one if any is left. */
 static Err batch_read(Cursor *c, SeriesView *ret, Spans *spans, u32 max, u32 *ret_n, Why *why)
 {
@@ -307,21 +403,25 @@ static Err batch_read(Cursor *c, SeriesView *ret, Spans *spans, u32 max, u32 *re
     const u32 *ids = c->ids.at + c->at;
     samples_clear(&c->samples);
     c->pages.len = 0;
-    read_tables(c, ids, tried);
+    bool newest = c->hints.newest_only && read_newest(c, ids, tried);
+    if (!newest)
+        read_tables(c, ids, tried);
     for (; i < tried && c->samples.len + c->pages.len < BATCH_SAMPLES &&
            (!c->hints.limit || c->given + n < c->hints.limit);
          i++) {
         u32 from = c->samples.len, pages = (u32)c->pages.len;
-        if (c->hints.want_pages)
+        if (newest)
+            take_newest(c, c->spans[i]);
+        else if (c->hints.newest_only)
+            read_newest_series(c, ids[i], c->spans[i]);
+        else if (c->hints.want_pages)
             read_pages(c, ids[i], c->spans[i]);
         else
             read_series(c, ids[i], c->spans[i]);
         if (c->samples.len == from && c->pages.len == pages)
             continue;
         spans[n] = (Spans){{from, c->samples.len - from}, {pages, (u32)c->pages.len - pages}};
-        ret[n] = (SeriesView){0};
-        TRY(labels_of(c, ids[i], &ret[n].labels, why));
-        n++;
+        TRY(identify(c, ids[i], &ret[n++], why));
     }
     c->at += i;
     if (c->samples.over || c->mem.over)
@@ -381,6 +481,8 @@ static Err cursor_init(Cursor *c, Matchers m, Why *why)
     TRY(lookup_series(s->t, m, c->arena, c->cancel, &c->ids, why));
     if (c->hints.slices > 1)
         slice_keep(&c->hints, &c->ids);
+    group_keys_init(&c->groups, &s->t->cat, c->hints.grouping, c->arena);
+    c->parts_maxt = INT64_MIN;
     if (c->hints.labels_only) {
         snapshot_filter_live(s, c->hints.mint, c->hints.maxt, &c->ids);
         return OK;
@@ -389,9 +491,13 @@ static Err cursor_init(Cursor *c, Matchers m, Why *why)
     c->parts = mem_alloc(MAX(parts, 1) * sizeof(PartCursor));
     for (size_t i = 0; i < parts; i++) {
         Part *p = s->tv->parts.at[i];
-        if (p->meta.mint <= c->hints.maxt && p->meta.maxt >= c->hints.mint)
-            part_cursor_init(&c->parts[c->parts_len++], p);
+        if (p->meta.mint > c->hints.maxt || p->meta.maxt < c->hints.mint)
+            continue;
+        part_cursor_init(&c->parts[c->parts_len++], p);
+        c->parts_maxt = MAX(c->parts_maxt, p->meta.maxt);
     }
+    if (c->hints.newest_only)
+        order_by_maxt(c);
     for (size_t i = 0; i < s->version->tombs.len; i++) {
         Tomb *t = s->version->tombs.at[i];
         if (t->tenant == s->t->id && t->mint <= c->hints.maxt && t->maxt >= c->hints.mint)
@@ -405,7 +511,7 @@ Err engine_select(PromSource *ps, Str tenant, Matchers m, const SelectHints *h, 
 {
     MetricsEngine *e = (MetricsEngine *)((char *)ps - offsetof(MetricsEngine, source));
     Cursor *c = mem_new(Cursor);
-    c->cursor = (SeriesCursor){cursor_next, cursor_close};
+    c->cursor = (SeriesCursor){cursor_next, cursor_close, cursor_labels};
     c->hints = *h;
     c->cancel = cancel;
     c->arena = arena;

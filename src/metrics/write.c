@@ -117,6 +117,7 @@ void tenant_saw(MetricsEngine *e, Tenant *t, i64 mint, i64 maxt)
     was = e->mint;
     while (was > mint && !atomic_compare_exchange_weak(&e->mint, &was, mint))
         ;
+    epochs_touch(&t->epochs, mint);
 }
 
 /* ---- one batch, one shard ---- */

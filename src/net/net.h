@@ -59,6 +59,7 @@ typedef struct HttpReq {
     Arena *arena;
     Cancel *cancel; /* set when the client is gone or the server stops */
     Clock *clock;
+    i64 start_ns; /* mono: when it arrived; it may have waited for a pool thread since */
     void *server_private;
 } HttpReq;
 

@@ -30,6 +30,7 @@ static Req *req_get(HttpServer *s, Conn *c)
                        .arena = &r->arena,
                        .cancel = &r->cancel,
                        .clock = s->clock,
+                       .start_ns = r->start_ns,
                        .server_private = r};
     c->req = r;
     return r;

@@ -153,6 +153,7 @@ Err api_new(const ApiConfig *c, Api **ret, Why *why)
                        "The total number of received remote write samples and histogram samples which "
                        "were rejected due to invalid labels.",
                        "");
+    api_query_init(a);
     *ret = a;
     return OK;
 }
@@ -162,6 +163,7 @@ void api_free(Api *a)
     if (!a)
         return;
     regex_free(a->cors);
+    result_cache_free(a->cache);
     mem_free(a);
 }
 

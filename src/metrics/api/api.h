@@ -7,6 +7,9 @@
  * metadata, write, status/{buildinfo, runtimeinfo, flags, config, tsdb, walreplay}, admin/tsdb/..., and /federate, /metrics,
  * /-/healthy, /-/ready. Targets, rules and alerts are other modules' routes; /-/reload and /-/quit are cmd's.
  *
+ * query_range keeps what it answered and evaluates only the steps that are new (cache.c); nocache=1, cache=0 and stats= evaluate all.
+ * The time a query may take counts from the request's arrival, waiting for a thread included.
+ *
  * The Api lives as long as the servers it is registered on. Handlers run on the server's pools and share nothing but what
  * is in ApiConfig, which must be thread-safe.
  */
@@ -49,6 +52,8 @@ typedef struct ApiConfig {
     /* Exemplars, metadata, tsdb status, deletion; NULL = those are empty or unavailable. */
     MetricsEngine *engine;
     PromEngineConfig query; /* limits of a query */
+    u32 query_concurrency;  /* how many may run at once, for the metric that says so */
+    u64 cache_bytes;        /* of kept results of range queries; 0 = none are kept */
     Clock *clock;
     Str default_tenant; /* of a request without one; empty = "anonymous" */
     Str cors_origin;    /* regular expression, anchored; empty = ".*" */

@@ -2,10 +2,13 @@
 #pragma once
 #include "metrics/api/api.h"
 
+typedef struct ResultCache ResultCache;
 struct Api {
     ApiConfig c;
+    ResultCache *cache;
     Regex *cors;
     Metric *federation_errors, *invalid_labels;
+    Metric *queries, *query_samples, *inner_seconds, *queue_seconds;
 };
 
 #define API_JSON      "application/json"
@@ -30,6 +33,14 @@ typedef struct MatcherSets {
 Err param_matchers(HttpReq *r, bool need_non_empty, MatcherSets *ret, Why *why);
 void matcher_sets_done(MatcherSets *s);
 
+/* ---- kept answers of range queries (cache.c) ---- */
+ResultCache *result_cache_new(Account *parent, u64 bytes_max);
+void result_cache_free(ResultCache *c); /* NULL is fine */
+/* As promql_query; range queries may take steps from the cache (c or e NULL: never) and leave theirs there. The answer is the same
+ * to the byte. Safe from several threads. */
+Err cached_query(ResultCache *c, const PromEngineConfig *config, MetricsEngine *e, PromSource *src,
+                 const PromQuery *q, i64 now_ms, Arena *arena, PromResult *ret, Why *why);
+
 /* ---- answers (result.c) ---- */
 typedef struct Out { /* gathers and streams */
     HttpReq *r;
@@ -48,6 +59,7 @@ void out_notes(Buf *b, const PromNote *notes, u32 n, const char *extra_warning);
 void out_result(Out *o, const PromResult *res, u64 limit, bool *ret_truncated);
 
 /* ---- handlers ---- */
+void api_query_init(Api *a); /* the cache, the metrics of queries */
 void handle_query(HttpReq *r, void *arg);
 void handle_query_range(HttpReq *r, void *arg);
 void handle_format_query(HttpReq *r, void *arg);

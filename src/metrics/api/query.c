@@ -21,8 +21,7 @@ static bool take_options(Api *a, HttpReq *r, Asked *ret)
             return false;
         }
         if (ret->timeout_ns > 0)
-            ret->q.deadline =
-                (Deadline){a->c.clock, clock_mono_ns(a->c.clock) + MIN(ret->timeout_ns, INT64_MAX / 4)};
+            ret->q.deadline = (Deadline){a->c.clock, ret->asked_ns + MIN(ret->timeout_ns, INT64_MAX / 4)};
     }
     if (lookback.len > 0) {
         if (parse_api_duration_ns(lookback, &ns, &why) != OK) {
@@ -37,7 +36,9 @@ static bool take_options(Api *a, HttpReq *r, Asked *ret)
 static void fill(Api *a, HttpReq *r, Asked *ret)
 {
     *ret = (Asked){.q = {.text = http_param(r, S("query")), .tenant = api_tenant(a, r), .cancel = r->cancel}};
-    ret->asked_ns = clock_mono_ns(a->c.clock);
+    ret->asked_ns = r->start_ns > 0 ? r->start_ns : clock_mono_ns(a->c.clock);
+    i64 longest_ms = a->c.query.timeout_ms > 0 ? a->c.query.timeout_ms : 120000;
+    ret->q.deadline = (Deadline){a->c.clock, ret->asked_ns + longest_ms * NS_PER_MS};
 }
 
 static void query_error(HttpReq *r, Err e, const Why *why)
@@ -108,11 +109,37 @@ static void reply_result(Api *a, HttpReq *r, const Asked *q, const PromResult *r
     out_end(&o);
 }
 
-static void run(Api *a, HttpReq *r, const Asked *q)
+/* Nothing kept: asked for, or wanted with its costs. */
+static bool wants_fresh(const HttpReq *r)
+{
+    return str_eq(http_param(r, S("nocache")), S("1")) || str_eq(http_param(r, S("cache")), S("0")) ||
+           http_param(r, S("stats")).len > 0;
+}
+
+/* Everything a query allocates, its result too, is on one account. */
+static void run_charged(Api *a, HttpReq *r, const Asked *q, i64 begun_ns)
 {
     PromResult res = {0};
     Why why = {0};
     Arena memory;
+    PromEngineConfig c = a->c.query;
+    c.memory_max = c.memory_max ? c.memory_max : (u64)1 << 30;
+    c.account = account_new("query.max-memory", a->c.query.account, c.memory_max);
+    arena_init(&memory, c.account, c.memory_max);
+    Err e = cached_query(wants_fresh(r) ? NULL : a->cache, &c, a->c.engine, a->c.source, &q->q,
+                         clock_wall_ms(a->c.clock), &memory, &res, &why);
+    metric_observe(a->inner_seconds, (f64)(clock_mono_ns(a->c.clock) - begun_ns) / 1e9);
+    metric_add(a->query_samples, (f64)res.samples_read);
+    if (e == OK)
+        reply_result(a, r, q, &res, begun_ns);
+    else
+        query_error(r, e, &why);
+    arena_done(&memory);
+    account_free(c.account);
+}
+
+static void run(Api *a, HttpReq *r, const Asked *q)
+{
     if (q->timeout_ns != INT64_MIN && q->timeout_ns <= 0) { /* the peer's context fails before its parser */
         if (q->timeout_ns < 0)
             api_bad_param(r, "query", "context deadline exceeded");
@@ -121,14 +148,31 @@ static void run(Api *a, HttpReq *r, const Asked *q)
         return;
     }
     i64 begun_ns = clock_mono_ns(a->c.clock);
-    arena_init(&memory, a->c.query.account,
-               a->c.query.memory_max); /* a request's own is too small for results */
-    Err e = promql_query(&a->c.query, a->c.source, &q->q, &memory, &res, &why);
-    if (e == OK)
-        reply_result(a, r, q, &res, begun_ns);
-    else
-        query_error(r, e, &why);
-    arena_done(&memory);
+    metric_observe(a->queue_seconds, (f64)(begun_ns - q->asked_ns) / 1e9);
+    if (deadline_passed(q->q.deadline)) {
+        api_error(r, API_TIMEOUT, "query timed out in query queue");
+        return;
+    }
+    metric_add(a->queries, 1);
+    run_charged(a, r, q, begun_ns);
+    metric_add(a->queries, -1);
+}
+
+void api_query_init(Api *a)
+{
+    static const char name[] = "prometheus_engine_query_duration_seconds", help[] = "Query timings.";
+    a->queries = metric_gauge("prometheus_engine_queries", "Queries being evaluated.", "");
+    a->query_samples =
+        metric_counter("prometheus_engine_query_samples_total", "Samples loaded by all queries.", "");
+    a->inner_seconds = metric_histogram(name, help, "slice=\"inner_eval\"", metric_latency_bounds,
+                                        COUNT_OF(metric_latency_bounds));
+    a->queue_seconds = metric_histogram(name, help, "slice=\"queue_time\"", metric_latency_bounds,
+                                        COUNT_OF(metric_latency_bounds));
+    metric_set(metric_gauge("prometheus_engine_queries_concurrent_max",
+                            "Queries that may be evaluated at once.", ""),
+               a->c.query_concurrency);
+    if (a->c.cache_bytes && a->c.engine)
+        a->cache = result_cache_new(a->c.query.account, a->c.cache_bytes);
 }
 
 void handle_query(HttpReq *r, void *arg)

@@ -482,6 +482,16 @@ void eval_done(Eval *e)
     u64map_done(&e->note_keys);
 }
 
+/* Whatever noticed it: the sentence says which budget, how large, and what was in use. */
+static void name_budget(const PromEngineConfig *c, u64 max, u64 used, Why *why)
+{
+    u64 charged = c->account ? account_used(c->account) : 0;
+    why_set(why, E_LIMIT,
+            "query processing would use too much memory: %llu of %llu bytes in use "
+            "(query.max-memory, or memory.max of the process)",
+            (unsigned long long)MAX(used, MIN(charged, max)), (unsigned long long)max);
+}
+
 Err promql_eval(const PromEngineConfig *c, PromSource *src, const PromQuery *q, Node *tree, Arena *arena,
                 PromResult *ret, Why *why)
 {
@@ -522,6 +532,9 @@ Err promql_eval(const PromEngineConfig *c, PromSource *src, const PromQuery *q, 
         result.samples_peak = e.samples_peak;
         *ret = result;
     }
+    bool storage_gave_up = err == E_LIMIT && why && str_starts(str_c(why->text), S("the query"));
+    if (err == E_LIMIT && (storage_gave_up || arena_over(&work) || arena_over(&tmp) || arena_over(arena)))
+        name_budget(c, memory_max, arena_used(&work) + arena_used(&tmp) + arena_used(arena), why);
     eval_done(&e);
     arena_done(&tmp);
     arena_done(&work);

@@ -141,11 +141,16 @@ static bool is_divided(const SelectHints *h, i64 first, i64 last)
 static bool page_fits(const SelectHints *h, const MemSeries *s, u32 lo, u32 hi)
 {
     f64 sum = 0;
+    u32 resets = 0;
     for (u32 i = lo; i < hi; i++) {
         if (!isfinite(s->v[i]))
             return false;
         sum += s->v[i];
+        resets += i > lo && s->v[i] < s->v[i - 1];
     }
+    /* Rates add up what comes before resets one by one: together it may come to something else. */
+    if (resets > 1 && (str_eq(h->func, S("rate")) || str_eq(h->func, S("increase"))))
+        return false;
     return isfinite(sum) && !is_divided(h, s->t[lo], s->t[hi - 1]);
 }
 

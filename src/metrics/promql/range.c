@@ -211,6 +211,14 @@ static Err finish_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why 
     return OK;
 }
 
+/* Sums come out the same from query to query as long as windows are too short to hold many pages. */
+#define SUM_PAGES_RANGE_MS 21600000
+
+static i64 pages_range_min(FuncId fn)
+{
+    return fn == FN_sum_over_time || fn == FN_avg_over_time ? SUM_PAGES_RANGE_MS : 0;
+}
+
 static Err open_range(RangeOp *r, Why *why)
 {
     Eval *e = r->op.e;
@@ -223,7 +231,8 @@ static Err open_range(RangeOp *r, Why *why)
                              .maxt = sel_ref(sel, grid_end(g)) + (sel->smoothed ? e->lookback : 0),
                              .step_ms = g->step,
                              .range_ms = arg->range,
-                             .want_pages = r->page_fn && !extended && !r->uses_start_times,
+                             .want_pages = r->page_fn && !extended && !r->uses_start_times &&
+                                           arg->range >= pages_range_min(r->op.p->fn),
                              .windows_start = sel_ref(sel, g->start),
                              .windows = sel->has_at ? 1 : g->n};
         TRY(raw_open(e, arg, sel, &hints, &r->reader, why));
