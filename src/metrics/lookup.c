@@ -1,5 +1,7 @@
-/* From matchers to series. The smallest set that one matcher gives is taken from the postings; the others test each candidate's
- * record, with a verdict per pair remembered, so a regular expression runs once per distinct value. */
+/* From matchers to series. The smallest set that one matcher gives is taken from the postings: an equality, or an alternation of
+ * literals, whose pairs are found by name; only where there is neither does a regular expression run over all values of its label. The
+ * other matchers test each candidate's record by ids of pairs; what an expression says of a pair is remembered where candidates are
+ * many. */
 #include "metrics/engine.h"
 
 enum { VERDICT_NONE, VERDICT_NO, VERDICT_YES };
@@ -8,8 +10,11 @@ typedef struct Test {
     const Matcher *m;
     u32 name;          /* id; 0 = no series has this label */
     bool takes_absent; /* the matcher accepts an empty value */
-    u32 pair;          /* of an equality; 0 = nothing has it */
-    u8 *verdicts;      /* per pair, for the others */
+    u32 pair;          /* of an equality or an inequality; 0 = nothing has it */
+    u32 *literals;     /* pairs of an expression that is nothing but literals; NULL = another */
+    u32 literals_len;
+    u64 literals_series; /* that have one of them */
+    u8 *verdicts;        /* per pair, for the others */
     u32 verdicts_len;
     bool is_done; /* answered by the candidates themselves */
 } Test;
@@ -19,12 +24,38 @@ typedef struct Lookup {
     Catalogue *cat;
     Test *tests;
     u32 len, pairs; /* tests; pairs known when the lookup began */
+    bool is_small;  /* few candidates: verdicts are not worth a table */
     Cancel *cancel;
 } Lookup;
 
 static bool is_plain_eq(const Test *x)
 {
     return x->m->op == MATCH_EQ && !x->takes_absent;
+}
+
+static bool is_plain_ne(const Test *x)
+{
+    return x->m->op == MATCH_NE && x->m->value.len > 0;
+}
+
+/* With the catalogue's lock held. */
+static Err find_literals(Lookup *l, Test *x, Arena *a, Why *why)
+{
+    const Str *text;
+    u32 n = x->m->op == MATCH_RE && !x->takes_absent && x->name ? regex_literals(x->m->re, &text) : 0;
+    if (!n)
+        return OK;
+    x->literals = arena_array(a, u32, n);
+    if (!x->literals)
+        return why_set(why, E_LIMIT, "too many alternatives for the query's memory limit");
+    for (u32 i = 0; i < n; i++) {
+        u32 pair = catalogue_find_pair(l->cat, x->name, text[i]);
+        if (!pair)
+            continue;
+        x->literals[x->literals_len++] = pair;
+        x->literals_series += catalogue_postings_len(l->cat, pair);
+    }
+    return OK;
 }
 
 static Err tests_init(Lookup *l, Matchers m, Arena *a, Why *why)
@@ -35,22 +66,28 @@ static Err tests_init(Lookup *l, Matchers m, Arena *a, Why *why)
         return why_set(why, E_LIMIT, "too many matchers for the query's memory limit");
     rwlock_read(&l->cat->lock);
     l->pairs = l->cat->pairs_len;
-    for (u32 i = 0; i < m.len; i++) {
+    Err err = OK;
+    for (u32 i = 0; i < m.len && err == OK; i++) {
         Test *x = &l->tests[i];
         *x = (Test){.m = &m.at[i], .takes_absent = matcher_matches(&m.at[i], S(""))};
         x->name = catalogue_find_name(l->cat, m.at[i].name);
-        if (is_plain_eq(x) && x->name)
+        if ((is_plain_eq(x) || is_plain_ne(x)) && x->name)
             x->pair = catalogue_find_pair(l->cat, x->name, m.at[i].value);
+        err = find_literals(l, x, a, why);
     }
     rwlock_unlock(&l->cat->lock);
-    return OK;
+    return err;
 }
 
 static bool pair_passes(Lookup *l, Test *x, u32 pair)
 {
     if (pair < x->verdicts_len && x->verdicts[pair])
         return x->verdicts[pair] == VERDICT_YES;
+    if (is_plain_ne(x) && pair <= l->pairs)
+        return pair != x->pair;
     bool yes = matcher_matches(x->m, catalogue_pair_value(l->cat, pair));
+    if (l->is_small)
+        return yes;
     if (pair >= x->verdicts_len) {
         u32 len = MAX(pair + 1, l->pairs + 1);
         x->verdicts = mem_realloc(x->verdicts, len);
@@ -117,23 +154,35 @@ static Err from_all(Lookup *l, Arena *a, SidList *ret, Why *why)
     return OK;
 }
 
-/* The union of postings of the name's pairs that pass, through a bitmap. */
-static Err from_name(Lookup *l, Test *x, Arena *a, SidList *ret, Why *why)
+/* Those of the name's pairs that pass: freed by the caller. */
+static u32 *passing_pairs(Lookup *l, Test *x, u32 *ret_n)
 {
     rwlock_read(&l->cat->lock);
     const CatName *name = seg_at(&l->cat->names, x->name);
-    u32 n = (u32)name->pairs.len;
+    u32 n = x->literals ? x->literals_len : (u32)name->pairs.len, passed = 0;
     u32 *pairs = mem_alloc(MAX(n, 1) * sizeof(u32));
-    memcpy(pairs, name->pairs.at, n * sizeof(u32));
-    u32 series = l->cat->series_len;
+    if (n)
+        memcpy(pairs, x->literals ? x->literals : name->pairs.at, n * sizeof(u32));
     rwlock_unlock(&l->cat->lock);
-    u32 passed = 0;
+    *ret_n = n;
+    if (x->literals)
+        return pairs;
+    l->is_small = true; /* each pair is asked about once */
     for (u32 i = 0; i < n; i++) {
         if ((i & 1023) == 0 && cancel_is_set(l->cancel))
             break;
         if (pair_passes(l, x, pairs[i]))
             pairs[passed++] = pairs[i];
     }
+    l->is_small = false;
+    *ret_n = passed;
+    return pairs;
+}
+
+/* The union of their postings, through a bitmap. */
+static Err from_name(Lookup *l, Test *x, Arena *a, SidList *ret, Why *why)
+{
+    u32 passed, *pairs = passing_pairs(l, x, &passed), series = catalogue_series_len(l->cat);
     u64 *bits = mem_zalloc(((size_t)series / 64 + 1) * sizeof(u64));
     u32 total = 0;
     rwlock_read(&l->cat->lock);
@@ -161,11 +210,11 @@ static Err from_name(Lookup *l, Test *x, Arena *a, SidList *ret, Why *why)
     return e;
 }
 
-/* The equality with the fewest series; else a matcher that demands the label; else everything. */
+/* The equality or alternation of literals with the fewest series; else a matcher that demands the label; else everything. */
 static Test *best_test(Lookup *l, bool *ret_empty)
 {
     Test *best = NULL;
-    u32 best_len = UINT32_MAX;
+    u64 best_len = UINT64_MAX;
     rwlock_read(&l->cat->lock);
     for (u32 i = 0; i < l->len; i++) {
         Test *x = &l->tests[i];
@@ -175,9 +224,9 @@ static Test *best_test(Lookup *l, bool *ret_empty)
             *ret_empty = true;
             break;
         }
-        if (!is_plain_eq(x))
+        if (!is_plain_eq(x) && !x->literals)
             continue;
-        u32 n = catalogue_postings_len(l->cat, x->pair);
+        u64 n = x->literals ? x->literals_series : catalogue_postings_len(l->cat, x->pair);
         if (n < best_len) {
             best = x;
             best_len = n;
@@ -191,8 +240,11 @@ static Test *best_test(Lookup *l, bool *ret_empty)
     return best;
 }
 
+#define SMALL_SERIES 1024u
+
 static Err filter(Lookup *l, SidList *ids, Why *why)
 {
+    l->is_small = ids->len <= SMALL_SERIES;
     bool has_work = false;
     for (u32 i = 0; i < l->len; i++)
         has_work |= !l->tests[i].is_done;

@@ -150,6 +150,7 @@ static void run(Api *a, HttpReq *r, const Asked *q)
     i64 begun_ns = clock_mono_ns(a->c.clock);
     metric_observe(a->queue_seconds, (f64)(begun_ns - q->asked_ns) / 1e9);
     if (deadline_passed(q->q.deadline)) {
+        http_add_header(r, S("Retry-After"), S("1"));
         api_error(r, API_TIMEOUT, "query timed out in query queue");
         return;
     }
