@@ -53,7 +53,7 @@ done
 
 if [ $unit_only = false ]; then
     scripts=()
-    for script in scripts/check_layers.py tests/e2e/*.sh tests/e2e/*.py tests/browser/run.sh; do
+    for script in scripts/check_layers.py tests/e2e/*.sh tests/e2e/*.py tests/ui/model.sh tests/browser/run.sh; do
         [ -x "$script" ] && scripts+=("$script")
     done
     # They mostly wait: side by side as the programs above, the longest first.
