@@ -209,7 +209,7 @@ static void mount(App *a, HttpServer *s)
     collect_routes(s, a->collector);
     rules_routes(s, a->rules);
     app_alerts_routes(a, s);
-    dash_routes(s);
+    dash_routes(s, a->dashboards);
 }
 
 /* ---- opening ---- */
@@ -390,9 +390,22 @@ static Err open_engine(App *a, Why *why)
     return e;
 }
 
+static Err open_dashboards(App *a, Why *why)
+{
+    char *path = path_in(a, "pharos.db");
+    DashConfig c = {.vfs = vfs_os(),
+                    .clock = a->clock,
+                    .db_path = str_c(path),
+                    .provisioning = str_c(a->o.dashboards_path)};
+    Err e = dash_store_open(&c, &a->dashboards, why);
+    mem_free(path);
+    return e;
+}
+
 static Err open_parts(App *a, Why *why)
 {
     TRY(open_engine(a, why));
+    TRY(open_dashboards(a, why));
     tee_init(&a->tee, metrics_sink(a->engine));
     a->client = http_client_new(a->work, a->account);
     char *dir = path_in(a, "remote_write");
@@ -585,6 +598,9 @@ Err app_load(App *a, bool first, Why *why)
     metric_set(reload_ok(), e == OK);
     if (e == OK) {
         metric_set(reload_time(), (f64)a->config_loaded_ms / 1000);
+        Why files = {0};
+        if (!first && dash_reload(a->dashboards, &files) != OK)
+            LOG_WARN("dash", "The dashboards' folder could not be read again", LF_WHY(&files));
         if (!first)
             LOG_INFO("main", "Configuration reloaded");
     }
@@ -696,6 +712,7 @@ void app_close(App *a)
     if (a->api)
         api_free(a->api);
     mem_free(a->snapshot_dir);
+    dash_store_close(a->dashboards);
     if (a->engine) {
         Why why = {0};
         if (metrics_close(a->engine, &why) != OK) {

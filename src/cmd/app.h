@@ -10,6 +10,7 @@
 #include "collect/collect.h"
 #include "collect/exporters/exporters.h"
 #include "collect/remote/remote.h"
+#include "dash/dash.h"
 #include "metrics/api/api.h"
 #include "metrics/metrics.h"
 #include "net/net.h"
@@ -21,7 +22,7 @@ typedef struct AppOptions {
     const char *role; /* "prometheus", "alertmanager", "all" */
     const char *config_file, *web_config_file, *alertmanager_config_file, *storage_path, *old_storage_path;
     const char *web_address, *ui_address, *alertmanager_address;
-    const char *external_url, *route_prefix, *cors_origin, *ready_file, *durability, *env_file;
+    const char *external_url, *route_prefix, *cors_origin, *ready_file, *durability, *env_file, *dashboards_path;
     const char *log_level, *log_format, *features;
     i64 retention_ms, retention_default_ms, query_timeout_ms, lookback_ms, flush_interval_ms, ooo_window_ms;
     i64 retention_percent; /* 0 to 100 */
@@ -54,6 +55,7 @@ typedef struct App {
     Collector *collector;
     Rules *rules;
     struct AppAlerts *alerts; /* app_alerts.c */
+    DashStore *dashboards;
     Api *api;
     HostExporter host;
     Conf *web_conf;

@@ -95,6 +95,8 @@ static int run(int argc, char **argv)
         {"ui.listen-address", FLAG_STR, &app.o.ui_address, "127.0.0.1:3000", "web UI (role all)"},
         {"alertmanager.listen-address", FLAG_STR, &app.o.alertmanager_address, "127.0.0.1:9093",
          "Alertmanager's API (role all)"},
+        {"dashboards.path", FLAG_STR, &app.o.dashboards_path, "",
+         "folder of dashboards (*.json, folders below it are folders here); read at start and reload"},
         {"web.config.file", FLAG_STR, &app.o.web_config_file, "",
          "users (bcrypt), bearer tokens, TLS, headers"},
         {"web.external-url", FLAG_STR, &app.o.external_url, "",

@@ -13,3 +13,12 @@ typedef struct UiAsset {
 } UiAsset;
 extern const UiAsset ui_assets[];
 extern const unsigned ui_assets_len;
+
+/* Built-in dashboards: ui/dashboards/<uid>.json. */
+typedef struct UiDashboard {
+    const char *uid;
+    const unsigned char *text;
+    unsigned bytes;
+} UiDashboard;
+extern const UiDashboard ui_dashboards[];
+extern const unsigned ui_dashboards_len;

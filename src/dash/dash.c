@@ -2,6 +2,7 @@
 #include "dash/dash.h"
 
 #include "dash/assets.h"
+#include "dash/store.h"
 
 static const HttpHeader page_headers[] = {
     {STR_INIT("Content-Security-Policy"),
@@ -76,6 +77,12 @@ static void page(HttpReq *r, void *arg)
     asset_reply(r, asset_find(S("index.html")), false);
 }
 
+/* Pages one and two folders down: the same page, that finds its assets from there. */
+static void deep_page(HttpReq *r, void *arg)
+{
+    asset_reply(r, asset_find(str_c(arg)), false);
+}
+
 static void asset(HttpReq *r, void *arg)
 {
     (void)arg;
@@ -99,11 +106,30 @@ static void fallback(HttpReq *r, void *arg)
         http_reply_text(r, 404, "404 page not found\n");
 }
 
-void dash_routes(HttpServer *s)
+static char index_1[] = "index-1.html", index_2[] = "index-2.html";
+
+void dash_routes(HttpServer *s, DashStore *store)
 {
+    const HttpRoute deep[] = {
+        {.methods = "GET",
+         .path = "/d/{}",
+         .handler = deep_page,
+         .arg = index_1,
+         .role = ROLE_READ,
+         .run = RUN_ADMIN},
+        {.methods = "GET",
+         .path = "/d/{}/{}",
+         .handler = deep_page,
+         .arg = index_2,
+         .role = ROLE_READ,
+         .run = RUN_ADMIN},
+    };
+    http_server_route(s, deep, COUNT_OF(deep));
+    if (store)
+        dash_api_routes(s, store);
     static const char *const pages[] = {
-        "/",       "/query", "/graph",       "/targets",           "/rules", "/alerts", "/status",
-        "/config", "/flags", "/tsdb-status", "/service-discovery",
+        "/",       "/query", "/graph",       "/targets",           "/rules",      "/alerts", "/status",
+        "/config", "/flags", "/tsdb-status", "/service-discovery", "/dashboards",
     };
     for (size_t i = 0; i < COUNT_OF(pages); i++)
         http_server_route(

@@ -36,7 +36,7 @@ try {
     const watch = (page) => {
       page.setDefaultTimeout(30_000);
       page.on('console', (m) => m.type() === 'error' && !/ERR_|status of (4|5)\d\d/.test(m.text()) && !allow?.test(m.text()) && complaints.push(`console: ${m.text()}`));
-      page.on('pageerror', (e) => complaints.push(`page error: ${e.message}`));
+      page.on('pageerror', (e) => complaints.push(`page error: ${e.message}${e.stack?.split('\n')[1] ?? ''}`));
       page.on('request', (r) => /^https?:/.test(r.url()) && !/^127\.0\.0\.1:\d+$/.test(new URL(r.url()).host) && complaints.push(`a request to ${r.url()}`));
     };
     context.on('page', watch);

@@ -156,7 +156,7 @@ function options(id, data) {
     case 'filterFieldsByName': return { include: maybe(0.7, () => ({ names: maybe(0.7, () => [some(), some()]), pattern: maybe(0.4, () => pick(['/^V/', '/.*/', 'up'])) })), exclude: maybe(0.4, () => ({ names: [some()] })) };
     case 'renameByRegex': return { regex: pick(['(.*)', '/(.)(.*)/', '/a/g', 'Value(.*)', '/^(Time)$/']), renamePattern: pick(['$1', 'x-$1', '$2$1', '']) };
     case 'sortBy': return { fields: {}, sort: [{ field: some(), desc: random() < 0.5 }] };
-    case 'groupBy': return { fields: { [some()]: { operation: 'groupby', aggregations: random() < 0.2 ? ['count'] : [] }, [some()]: { operation: 'aggregate', aggregations: [reducer(), ...(random() < 0.3 ? [reducer()] : [])] }, ...(random() < 0.3 ? { [some()]: { operation: 'groupby', aggregations: [] } } : {}) } };
+    case 'groupBy': return { fields: { [some()]: { operation: 'groupby', aggregations: random() < 0.2 ? ['count'] : [] }, [some()]: { operation: 'aggregate', aggregations: [...new Set([reducer(), ...(random() < 0.3 ? [reducer()] : [])])] }, ...(random() < 0.3 ? { [some()]: { operation: 'groupby', aggregations: [] } } : {}) } };
     case 'calculateField': return pick([
       () => ({ mode: 'reduceRow', reduce: { reducer: reducer(), include: maybe(0.5, () => [some(), some()]) }, alias: maybe(0.4, () => 'Total'), replaceFields: random() < 0.3 }),
       () => ({ mode: 'binary', binary: { left: some(), operator: pick(['+', '-', '*', '/']), right: pick([some(), '2', { fixed: '10' }, { matcher: { id: 'byName', options: some() } }]) }, alias: maybe(0.3, () => 'calc'), replaceFields: random() < 0.3, ...(random() < 0.3 ? { timeSeries: false } : {}) }),
@@ -193,7 +193,9 @@ function run(id, o, data) {
   rx.of(data).pipe(registry.get(id).operator(o, context)).subscribe({ next: (v) => (out = v), error: (e) => (error = e) });
   if (error) throw error;
   // Its filter by value miscounts the rows of second frames; the columns themselves are right, and those are compared.
-  for (const f of out) if (f.fields.length) f.length = f.fields[0].values.length;
+  if (id === 'filterByValue') for (const f of out) if (f.fields.length) f.length = f.fields[0].values.length;
+  // Rows it fills tables up with are holes; as undefined they mean the same to a person.
+  for (const f of out) for (const x of f.fields) x.values = Array.from(x.values);
   return out;
 }
 // What a person can tell apart: names on the screen, types, values, labels, configuration.
@@ -208,6 +210,8 @@ function transformations() {
     chain.push({ id, o: copyOf(o) });
     // Columns of one name in one table: the reference mixes their rows when it groups. Such tables are not compared.
     if (id === 'groupBy' && a.some((f) => new Set(f.fields.map((x) => ours.displayName(copyOf({ ...x, state: {} })))).size < f.fields.length)) return null;
+    // A time that is not there prints as the present moment in the reference.
+    if (id === 'convertFieldType' && a.some((f) => f.fields.some((x) => x.type === 'time' && x.values.includes(undefined)))) return null;
     let failA, failB;
     try { a = run(id, copyOf(o), a); } catch (e) { failA = e; }
     try { b = ours.transformers[id](b, copyOf(o), { replace: (s) => s, zone: 'utc' }); } catch (e) { failB = e; }

@@ -25,8 +25,8 @@ export class ApiError extends Error {
 
 /** Where the application lives: pages may be served under a prefix. */
 export const root: string = (() => {
-  const page = new URL(document.baseURI).pathname;
-  const at = page.search(/\/(?:query|graph|targets|rules|alerts|status|config|flags|tsdb-status|service-discovery)?$/);
+  const page = location.pathname;
+  const at = page.search(/\/(?:d\/.*|d-solo\/.*|dashboards|query|graph|targets|rules|alerts|status|config|flags|tsdb-status|service-discovery)?$/);
   return at > 0 ? page.slice(0, at) : '';
 })();
 

@@ -2,21 +2,30 @@ import { render, type JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import icon from './icon.svg';
 import { HomePage } from './pages/home';
+import type { ComponentType } from 'preact';
 import { QueryPage } from './pages/query';
 import { AlertsPage, RulesPage } from './pages/rules';
 import { StatusPage } from './pages/status';
 import { TargetsPage } from './pages/targets';
-import { Empty } from './parts';
+import { Empty, Waiting } from './parts';
 import { go, href, route } from './router';
 import { t } from './strings';
 import './style.css';
 import { choice, theme, type Choice } from './theme';
 
+// Dashboards are a chunk of their own: a page that shows none does not load it.
+const later = (load: () => Promise<() => JSX.Element>): (() => JSX.Element) => () => {
+  const [Part, setPart] = useState<{ View: ComponentType } | null>(null), [failed, setFailed] = useState(false);
+  useEffect(() => void load().then((View) => setPart({ View }), () => setFailed(true)), []);
+  return Part ? <Part.View /> : failed ? <div class="page"><Empty><p>{t('A part of this page did not load; the server may be newer than it. Reload the page.')}</p></Empty></div> : <div class="page"><Waiting rows={2} /></div>;
+};
+const DashboardsPage = later(() => import('./pages/dashboards').then((m) => m.DashboardsPage)), DashboardPage = later(() => import('./pages/dashboard').then((m) => m.DashboardPage));
+
 const pages: [string, string, () => JSX.Element][] = [
-  ['/', 'Overview', HomePage], ['/query', 'Query', QueryPage], ['/targets', 'Targets', TargetsPage],
+  ['/', 'Overview', HomePage], ['/dashboards', 'Dashboards', DashboardsPage], ['/query', 'Query', QueryPage], ['/targets', 'Targets', TargetsPage],
   ['/alerts', 'Alerts', AlertsPage], ['/rules', 'Rules', RulesPage], ['/status', 'Status', StatusPage],
 ];
-const shortcuts: Record<string, string> = { o: '/', q: '/query', t: '/targets', a: '/alerts', r: '/rules', s: '/status' };
+const shortcuts: Record<string, string> = { o: '/', d: '/dashboards', q: '/query', t: '/targets', a: '/alerts', r: '/rules', s: '/status' };
 
 function ThemeButton(): JSX.Element {
   const next: Record<Choice, Choice> = { system: theme.value === 'dark' ? 'light' : 'dark', light: 'dark', dark: 'light' };
@@ -28,7 +37,7 @@ function ThemeButton(): JSX.Element {
 }
 
 const keyHelp: [string, string][] = [
-  ['g o, g q, g t, g a, g r, g s', 'Overview, Query, Targets, Alerts, Rules, Status'], ['/', 'The expression, or the filter of the page'], ['Enter', 'Run the expression'],
+  ['g o, g d, g q, g t, g a, g r, g s', 'Overview, Dashboards, Query, Targets, Alerts, Rules, Status'], ['d r, d k, t z', 'In a dashboard: refresh, kiosk, zoom out'], ['/', 'The expression, or the filter of the page'], ['Enter', 'Run the expression'],
   ['Shift+Enter', 'A new line in the expression'], ['Ctrl+Space', 'Complete'], ['← →', 'Read a chart that has the focus'], ['+ −', 'Zoom a chart that has the focus in and out'],
   ['Enter, Space', 'On a series: only this one; hide or show it'], ['?', 'This list'],
 ];
@@ -53,7 +62,8 @@ function focusField(): void {
 
 function App(): JSX.Element {
   const path = route.value.path;
-  const page = pages.find(([p]) => p === path);
+  const open = /^\/d(-solo)?\/[^/]+/.exec(path)?.[0];
+  const page = open ? (['/dashboards', 'Dashboards', DashboardPage] as (typeof pages)[0]) : pages.find(([p]) => p === path);
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
@@ -86,14 +96,14 @@ function App(): JSX.Element {
       <header>
         <a class="brand" href={href('/')} data-page><img src={icon} width="26" height="26" alt="" /> Pharos</a>
         <nav aria-label={t('Pages')}>
-          {pages.map(([p, name]) => <a href={href(p)} data-page aria-current={p === path ? 'page' : undefined} title={t('Keys: g {0}', Object.keys(shortcuts).find((k) => shortcuts[k] === p) ?? '')}>{t(name)}</a>)}
+          {pages.map(([p, name]) => <a href={href(p)} data-page aria-current={p === path ? 'page' : open && p === '/dashboards' ? 'true' : undefined} title={t('Keys: g {0}', Object.keys(shortcuts).find((k) => shortcuts[k] === p) ?? '')}>{t(name)}</a>)}
         </nav>
         <span class="tools">
           <button type="button" class="icon" aria-label={t('Keys')} title={t('Keys (?)')} onClick={() => setHelp(true)}>?</button>
           <ThemeButton />
         </span>
       </header>
-      <main id="main" tabIndex={-1} ref={main}>{View ? <View key={path} /> : <div class="page"><h1 class="sr-only">{t('Not found')}</h1><Empty><p>{t('There is no page here.')}</p><a href={href('/')} data-page>{t('Overview')}</a></Empty></div>}</main>
+      <main id="main" tabIndex={-1} ref={main}>{View ? <View key={open ?? path} /> : <div class="page"><h1 class="sr-only">{t('Not found')}</h1><Empty><p>{t('There is no page here.')}</p><a href={href('/')} data-page>{t('Overview')}</a></Empty></div>}</main>
       {help && <KeyHelp onClose={() => setHelp(false)} />}
     </>
   );

@@ -169,7 +169,7 @@ const dhms: Formatter = (v) => {
     return { ...t, suffix: `${t.suffix ?? ''} ago` };
   }
   const whole = Math.floor(at / day);
-  return { text: `${whole > 0 ? `${whole} d ` : ''}${hms(at - whole * day).text}` };
+  return { text: `${whole > 0 ? `${whole} d ` : ''}${hms(at - whole * 24 * 3600).text}` };
 };
 
 /** Milliseconds as "01h:02m:03s:004ms", cut after as many parts as decimals say. */

@@ -47,6 +47,8 @@ export const promql: Format = (v, { multi }) => {
   const all = list(v);
   return all.length === 1 ? special(all[0]) : `(${all.map(special).join('|')})`;
 };
+/** What people chose, in words: for texts on the page. */
+export const words: Format = (v, { text = v }) => list(text).join(' + ');
 export const plain: Format = (v) => (Array.isArray(v) && v.length !== 1 ? `{${v.join(',')}}` : list(v).join(','));
 export const urlPart: Format = (v) => list(v).map(strict).join(',');
 

@@ -1,0 +1,353 @@
+/* The routes of dashboards, in Grafana's shapes. See dash.h. */
+#include "dash/store.h"
+
+enum { ANSWER_BYTES_MAX = 64 << 20 };
+
+static void reply_json(HttpReq *r, int status, Buf *body)
+{
+    http_reply(r, buf_over(body) ? 500 : status, "application/json",
+               buf_over(body) ? S("{\"message\":\"the answer is too large\"}") : buf_view(body));
+    buf_done(body);
+}
+
+static void reply_error(HttpReq *r, const Why *why)
+{
+    Buf b;
+    Json j;
+    buf_init(&b, 8192);
+    js_init(&j, &b);
+    js_object(&j);
+    js_kv(&j, "message", str_c(why->text));
+    js_object_end(&j);
+    /* Grafana says 412 where there is a dashboard already. */
+    reply_json(r, why->err == E_EXISTS ? 412 : err_http_status(why->err), &b);
+}
+
+static void put_time(Json *j, i64 ms)
+{
+    Civil c;
+    Buf b;
+    buf_init(&b, 64);
+    civil_from_unix(ms / 1000, &c);
+    print_time_go(&b, &c, S("2006-01-02T15:04:05Z07:00"));
+    js_str(j, buf_view(&b));
+    buf_done(&b);
+}
+
+static Str url_of(HttpReq *r, Str uid)
+{
+    return arena_printf(r->arena, "/d/%.*s", STR_FMT(uid));
+}
+
+/* ---- lists ---- */
+
+typedef struct Search {
+    HttpReq *r;
+    Json j;
+    Str query, tag;
+    i64 limit;
+} Search;
+
+static bool contains_nocase(Str s, Str word)
+{
+    for (size_t i = 0; i + word.len <= s.len; i++)
+        if (str_eq_nocase(str_sub(s, i, i + word.len), word))
+            return true;
+    return word.len == 0;
+}
+
+static void put_found(void *arg, const DashRow *row)
+{
+    Search *s = arg;
+    if (s->limit <= 0 || !contains_nocase(row->title, s->query))
+        return;
+    if (s->tag.len && str_find(row->tags, arena_printf(s->r->arena, "\"%.*s\"", STR_FMT(s->tag))) == SIZE_MAX)
+        return;
+    s->limit--;
+    Json *j = &s->j;
+    js_object(j);
+    js_key(j, S("id")), js_i64(j, (i64)(hash_str(row->uid) >> 12));
+    js_kv(j, "uid", row->uid);
+    js_kv(j, "title", row->title);
+    js_kv(j, "uri", arena_printf(s->r->arena, "db/%.*s", STR_FMT(row->uid)));
+    js_kv(j, "url", url_of(s->r, row->uid));
+    js_kv(j, "slug", S(""));
+    js_kv(j, "type", S("dash-db"));
+    js_key(j, S("tags")), js_raw(j, row->tags);
+    js_key(j, S("isStarred")), js_bool(j, false);
+    js_kv(j, "folderUid", row->folder);
+    js_kv(j, "folderTitle", row->folder);
+    js_key(j, S("version")), js_i64(j, row->version);
+    js_key(j, S("updated")), put_time(j, row->updated_ms);
+    js_kv(j, "source", row->source);
+    js_object_end(j);
+}
+
+static void search(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    Buf b;
+    Search s = {.r = r, .query = http_param(r, S("query")), .tag = http_param(r, S("tag")), .limit = 1000};
+    Str limit = http_param(r, S("limit"));
+    if (limit.len && (parse_i64(limit, &s.limit) != OK || s.limit < 1 || s.limit > 5000))
+        s.limit = 1000;
+    buf_init(&b, ANSWER_BYTES_MAX);
+    js_init(&s.j, &b);
+    js_array(&s.j);
+    bool folders_only = str_eq(http_param(r, S("type")), S("dash-folder"));
+    Err e = folders_only ? OK : dash_store_list(arg, put_found, &s, &why);
+    js_array_end(&s.j);
+    if (e == OK) {
+        reply_json(r, 200, &b);
+        return;
+    }
+    buf_done(&b);
+    reply_error(r, &why);
+}
+
+static void put_version(void *arg, i64 version, i64 created_ms, Str message)
+{
+    Json *j = arg;
+    js_object(j);
+    js_key(j, S("version")), js_i64(j, version);
+    js_key(j, S("created")), put_time(j, created_ms);
+    js_kv(j, "message", message);
+    js_object_end(j);
+}
+
+static void versions(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    Buf b;
+    Json j;
+    buf_init(&b, 1 << 20);
+    js_init(&j, &b);
+    js_array(&j);
+    Err e = dash_store_versions(arg, r->path_args[0], put_version, &j, &why);
+    js_array_end(&j);
+    if (e == OK) {
+        reply_json(r, 200, &b);
+        return;
+    }
+    buf_done(&b);
+    reply_error(r, &why);
+}
+
+/* ---- one dashboard ---- */
+
+static void read_one(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashRow row;
+    if (dash_store_get(arg, r->path_args[0], r->arena, &row, &why) != OK) {
+        reply_error(r, &why);
+        return;
+    }
+    Buf b;
+    Json j;
+    buf_init(&b, ANSWER_BYTES_MAX);
+    js_init(&j, &b);
+    js_object(&j);
+    js_key(&j, S("meta"));
+    js_object(&j);
+    js_kv(&j, "type", S("db"));
+    js_key(&j, S("canSave")), js_bool(&j, row.source.len == 0);
+    js_key(&j, S("provisioned")), js_bool(&j, row.source.len != 0);
+    js_kv(&j, "slug", S(""));
+    js_kv(&j, "url", url_of(r, row.uid));
+    js_key(&j, S("version")), js_i64(&j, row.version);
+    js_key(&j, S("created")), put_time(&j, row.created_ms);
+    js_key(&j, S("updated")), put_time(&j, row.updated_ms);
+    js_kv(&j, "folderUid", row.folder);
+    js_kv(&j, "folderTitle", row.folder);
+    js_object_end(&j);
+    js_key(&j, S("dashboard"));
+    js_raw(&j, row.text);
+    js_object_end(&j);
+    reply_json(r, 200, &b);
+}
+
+static void read_text(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashRow row;
+    if (dash_store_get(arg, r->path_args[0], r->arena, &row, &why) != OK) {
+        reply_error(r, &why);
+        return;
+    }
+    http_add_header(r, S("X-Pharos-Version"), arena_printf(r->arena, "%lld", (long long)row.version));
+    http_add_header(r, S("X-Pharos-Source"), row.source);
+    http_add_header(r, S("Cache-Control"), S("no-cache"));
+    http_reply(r, 200, "application/json", row.text);
+}
+
+/* Only a page of ours, or a program, may change things: a form of another site cannot send this type. */
+static bool is_json(HttpReq *r)
+{
+    if (str_starts(http_header(r, S("Content-Type")), S("application/json")))
+        return true;
+    Why why = {0};
+    why_set(&why, E_UNSUPPORTED, "send it with Content-Type: application/json");
+    reply_error(r, &why);
+    return false;
+}
+
+static void store_text(HttpReq *r, DashStore *s, const DashPut *p)
+{
+    Why why = {0};
+    DashRow row;
+    if (dash_store_put(s, p, r->arena, &row, &why) != OK) {
+        reply_error(r, &why);
+        return;
+    }
+    Buf b;
+    Json j;
+    buf_init(&b, 8192);
+    js_init(&j, &b);
+    js_object(&j);
+    js_key(&j, S("id")), js_i64(&j, (i64)(hash_str(row.uid) >> 12));
+    js_kv(&j, "uid", row.uid);
+    js_kv(&j, "url", url_of(r, row.uid));
+    js_kv(&j, "status", S("success"));
+    js_kv(&j, "slug", S(""));
+    js_key(&j, S("version")), js_i64(&j, row.version);
+    js_object_end(&j);
+    reply_json(r, 200, &b);
+}
+
+static void import(HttpReq *r, void *arg)
+{
+    if (!is_json(r))
+        return;
+    store_text(r, arg,
+               &(DashPut){.text = r->body,
+                          .folder = http_param(r, S("folder")),
+                          .message = http_param(r, S("message")),
+                          .overwrite = str_eq(http_param(r, S("overwrite")), S("true"))});
+}
+
+/* The bytes of one member's value of a JSON object, as they are; empty when it is not there. The text is valid JSON. */
+static Str member(Str text, Str name)
+{
+    size_t depth = 0, from = SIZE_MAX;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.at[i];
+        if (c == '"') {
+            size_t start = i + 1;
+            for (i++; i < text.len && text.at[i] != '"'; i++)
+                i += text.at[i] == '\\';
+            size_t end = i, k = i + 1;
+            while (k < text.len && strchr(" \t\r\n", text.at[k]))
+                k++;
+            if (depth == 1 && from == SIZE_MAX && k < text.len && text.at[k] == ':' &&
+                str_eq(str_sub(text, start, end), name)) {
+                from = k + 1;
+                i = k;
+            }
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+            if (from != SIZE_MAX && depth == 0)
+                return str_trim(str_sub(text, from, i));
+        } else if (c == ',' && depth == 1 && from != SIZE_MAX) {
+            return str_trim(str_sub(text, from, i));
+        }
+    }
+    return S("");
+}
+
+static Str unquoted(Str json)
+{
+    return json.len > 1 && json.at[0] == '"' ? str_sub(json, 1, json.len - 1) : S("");
+}
+
+static void save(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashRow row;
+    if (!is_json(r))
+        return;
+    /* The whole is read first: member() needs valid JSON. */
+    if (dash_describe(r->body, r->arena, &row, &why) != OK) {
+        reply_error(r, &why);
+        return;
+    }
+    store_text(r, arg,
+               &(DashPut){.text = member(r->body, S("dashboard")),
+                          .folder = unquoted(member(r->body, S("folderUid"))),
+                          .message = unquoted(member(r->body, S("message"))),
+                          .overwrite = str_eq(member(r->body, S("overwrite")), S("true"))});
+}
+
+static void remove_one(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashRow row;
+    Err e = dash_store_get(arg, r->path_args[0], r->arena, &row, &why);
+    if (e == OK && row.source.len)
+        e = why_set(&why, E_FORBIDDEN, "the dashboard \"%.*s\" comes from a file: remove it there",
+                    STR_FMT(row.title));
+    if (e == OK)
+        e = dash_store_delete(arg, r->path_args[0], &why);
+    if (e != OK) {
+        reply_error(r, &why);
+        return;
+    }
+    Buf b;
+    Json j;
+    buf_init(&b, 8192);
+    js_init(&j, &b);
+    js_object(&j);
+    js_kv(&j, "title", row.title);
+    js_kv(&j, "message", S("Dashboard deleted"));
+    js_object_end(&j);
+    reply_json(r, 200, &b);
+}
+
+/* ---- what clients ask first ---- */
+
+static void datasources(HttpReq *r, void *arg)
+{
+    (void)arg;
+    http_reply(
+        r, 200, "application/json",
+        S("[{\"id\":1,\"uid\":\"prometheus\",\"orgId\":1,\"name\":\"Prometheus\",\"type\":\"prometheus\","
+          "\"typeName\":\"Prometheus\",\"access\":\"proxy\",\"url\":\"/\",\"isDefault\":true,"
+          "\"readOnly\":true,\"jsonData\":{\"httpMethod\":\"POST\"}}]"));
+}
+
+static void health(HttpReq *r, void *arg)
+{
+    (void)arg;
+    http_reply(r, 200, "application/json", S("{\"database\":\"ok\",\"product\":\"pharos\"}"));
+}
+
+void dash_api_routes(HttpServer *server, DashStore *s)
+{
+    const HttpRoute routes[] = {
+        {.methods = "GET", .path = "/api/search", .handler = search, .role = ROLE_READ},
+        {.methods = "GET", .path = "/api/datasources", .handler = datasources, .role = ROLE_READ},
+        {.methods = "GET", .path = "/api/health", .handler = health, .role = ROLE_NONE},
+        {.methods = "GET", .path = "/api/dashboards/uid/{}", .handler = read_one, .role = ROLE_READ},
+        {.methods = "DELETE", .path = "/api/dashboards/uid/{}", .handler = remove_one, .role = ROLE_ADMIN},
+        {.methods = "GET", .path = "/api/dashboards/uid/{}/json", .handler = read_text, .role = ROLE_READ},
+        {.methods = "GET", .path = "/api/dashboards/uid/{}/versions", .handler = versions, .role = ROLE_READ},
+        {.methods = "POST",
+         .path = "/api/dashboards/db",
+         .handler = save,
+         .role = ROLE_ADMIN,
+         .body_max = DASHBOARD_BYTES_MAX + 4096},
+        {.methods = "POST",
+         .path = "/api/dashboards/import",
+         .handler = import,
+         .role = ROLE_ADMIN,
+         .body_max = DASHBOARD_BYTES_MAX + 4096},
+    };
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        HttpRoute one = routes[i];
+        one.arg = s;
+        one.run = RUN_ADMIN;
+        http_server_route(server, &one, 1);
+    }
+}
