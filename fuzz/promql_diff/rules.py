@@ -301,6 +301,10 @@ def timestamp_at_offset(locus):
     return is_call(locus, 'timestamp') and ' @ ' in locus.ask.text() and ' offset ' in locus.ask.text() and has_values(locus)
 
 
+def peer_panics(locus):
+    return locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success' and 'unexpected error: runtime error' in str(locus.diff[2][1])
+
+
 # ---- any order ----
 
 ADDED = ('stddev', 'stdvar', 'sum', 'avg')
@@ -374,6 +378,7 @@ RULES = [
     ('`label_replace`, `label_join`, `-x`', label_collisions, True),
     ('`x offset (2m * 2) / 10`', offset_goes_on, True),
     ('subqueries of a range query whose end is no step', past_the_end, True),
+    ('`unexpected error: runtime error`', peer_panics, False),
     ('`absent(x{a!="1", a="1"})`', repeated_matcher, False),
     ('names under `promql-delayed-name-removal`', or_collision, True),
     ('names under `promql-delayed-name-removal`', late_names, True),
