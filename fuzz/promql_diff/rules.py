@@ -130,7 +130,7 @@ def empty_buckets(locus):
             return False
         more = [b for b in q[1].get('buckets', []) if b not in p[1].get('buckets', [])]
         return all(b[3] == 'NaN' for b in more) and all(b in q[1].get('buckets', []) for b in p[1].get('buckets', []))
-    if locus.ask.node.kind == 'aggr' and re.search(r'inf|nan|/ *-?0\b', locus.ask.text(), re.I):
+    if locus.ask.node.kind == 'aggr' and re.search(r'inf|nan|/ *\(*-?0\b', locus.ask.text(), re.I):
         return every_point(locus, lambda _, p, q: is_hist(p) and is_hist(q) and any(not math.isfinite(x) for x in numbers(q)[0]))
     return locus.ask.node.kind == 'binary' and every_point(locus, nan_only)
 
@@ -208,6 +208,8 @@ def over_custom(locus):
 def histogram_windows(locus):
     """rate and increase go back to zero at most; other bounds of custom buckets are reconciled."""
     said = any('mismatched custom buckets' in n for n in locus.ours[1].get('infos', []))
+    if locus.diff[0] == 'error' and 'same labelset' in str(locus.diff[1][1]):
+        return over_custom(locus)  # what the peer leaves out cannot collide
     if not is_call(locus, 'rate', 'increase', 'irate', 'delta', 'idelta', 'sum_over_time', 'avg_over_time') and locus.ask.node.kind != 'binary':
         return over_custom(locus) and (has_values(locus) or locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success')
     to_zero = is_call(locus, 'rate', 'increase')
