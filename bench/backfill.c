@@ -9,7 +9,6 @@
  */
 #include "wire/wire.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -130,60 +129,80 @@ static int dial(const Plan *p)
     return fd;
 }
 
-static void send_all(int fd, Str bytes)
+static bool send_all(int fd, Str bytes)
 {
     while (bytes.len) {
         ssize_t n = send(fd, bytes.at, bytes.len, MSG_NOSIGNAL);
         if (n <= 0)
-            die("the connection ended: %s", strerror(errno));
+            return false;
         bytes = str_skip(bytes, (size_t)n);
     }
+    return true;
 }
 
-/* Reads one answer whole; its status. */
-static int read_answer(int fd, Buf *in)
+/* Reads one answer whole; its status, 0 when the connection ended before. ret_closes: no other request over this connection. */
+static int read_answer(int fd, Buf *in, bool *ret_closes)
 {
     size_t head = SIZE_MAX;
     u64 want = 0;
+    *ret_closes = false;
     for (buf_clear(in); head == SIZE_MAX || in->len < head + want;) {
         char chunk[4096];
         ssize_t n = recv(fd, chunk, sizeof chunk, 0);
         if (n <= 0)
-            die("%s", "the receiver closed the connection");
+            return 0;
         buf_put(in, chunk, (size_t)n);
         if (head == SIZE_MAX && (head = str_find(buf_view(in), S("\r\n\r\n"))) != SIZE_MAX) {
             head += 4;
             Str line, rest = str_sub(buf_view(in), 0, head), key, value;
-            while (str_cut(rest, '\n', &line, &rest))
-                if (str_cut(line, ':', &key, &value) && str_eq_nocase(key, S("Content-Length")))
+            while (str_cut(rest, '\n', &line, &rest)) {
+                str_cut(line, ':', &key, &value);
+                if (str_eq_nocase(key, S("Content-Length")))
                     want = strtoull(value.at, NULL, 10);
+                if (str_eq_nocase(key, S("Connection")))
+                    *ret_closes = str_eq_nocase(str_trim(value), S("close"));
+            }
         }
     }
     return in->len > 12 ? (int)strtol(in->at + 9, NULL, 10) : 0;
 }
 
+static void put_request(Sender *s)
+{
+    buf_clear(&s->request);
+    buf_printf(
+        &s->request,
+        "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: "
+        "snappy\r\n"
+        "X-Prometheus-Remote-Write-Version: 0.1.0\r\nUser-Agent: backfill\r\nContent-Length: %zu\r\n\r\n",
+        s->plan->path, s->plan->host, s->plan->port, s->packed.len);
+    buf_str(&s->request, buf_view(&s->packed));
+}
+
+/* Until it is stored. What was sent over a connection that then ended is sent again: a receiver takes equal samples twice. */
 static void send_body(Sender *s)
 {
     buf_clear(&s->packed);
     snappy_encode(buf_view(&s->body), &s->packed);
     s->bytes += s->packed.len;
-    for (;;) {
-        buf_clear(&s->request);
-        buf_printf(
-            &s->request,
-            "POST %s HTTP/1.1\r\nHost: %s:%u\r\nContent-Type: application/x-protobuf\r\nContent-Encoding: "
-            "snappy\r\n"
-            "X-Prometheus-Remote-Write-Version: 0.1.0\r\nUser-Agent: backfill\r\nContent-Length: %zu\r\n\r\n",
-            s->plan->path, s->plan->host, s->plan->port, s->packed.len);
-        buf_str(&s->request, buf_view(&s->packed));
-        send_all(s->fd, buf_view(&s->request));
-        int status = read_answer(s->fd, &s->request);
+    for (u32 ended = 0; ended < 100;) {
+        bool closes = true;
+        put_request(s);
+        if (s->fd < 0)
+            s->fd = dial(s->plan);
+        int status = send_all(s->fd, buf_view(&s->request)) ? read_answer(s->fd, &s->request, &closes) : 0;
+        if (status == 0 || closes) {
+            close(s->fd);
+            s->fd = -1;
+        }
         if (status / 100 == 2)
             return;
-        if (status != 429 && status != 503)
+        if (status != 0 && status != 429 && status != 503)
             die("refused: %s", buf_cstr(&s->request));
+        ended += status == 0;
         usleep(100000);
     }
+    die("%s", "the receiver closes every connection");
 }
 
 static void *run_sender(void *arg)
@@ -191,7 +210,7 @@ static void *run_sender(void *arg)
     Sender *s = arg;
     const Plan *p = s->plan;
     u32 chunk = MAX(1u, PER_REQUEST / p->window);
-    s->fd = dial(p);
+    s->fd = -1;
     for (u64 from = 0; from < p->samples; from += p->window) {
         u64 to = MIN(from + p->window, p->samples);
         for (u64 first = (u64)s->index * chunk; first < p->series; first += (u64)chunk * p->connections) {
@@ -202,7 +221,8 @@ static void *run_sender(void *arg)
         }
         pthread_barrier_wait(s->window_done);
     }
-    close(s->fd);
+    if (s->fd >= 0)
+        close(s->fd);
     return NULL;
 }
 
