@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Renews the tables of docs/performance.md from the figures bench/engine.py kept (--json).
 
-    bench/report.py [.cache/bench/figures.json]
+    bench/report.py [FILE ...]      .cache/bench/figures.json when none is given; of several the later counts
 
 A table stands between "<!-- table: NAME -->" and "<!-- end -->"; what has no figures stays as it is. The prose is written by hand.
 """
@@ -97,13 +97,15 @@ def sync_ms():
 def machine(results):
     cpu = next(line.split(': ')[1].strip() for line in open('/proc/cpuinfo') if line.startswith('model name'))
     memory = int(re.search(r'MemTotal:\s+(\d+)', open('/proc/meminfo').read())[1]) / 1e6
-    when = [[k, w['date'], w['load'], f'`{w["command"]}`'] for k, w in results['when'].items() if not k.startswith('profile')]
+    when = [[k, w['date'], w['load'], '`' + re.sub(r' --json \S+', '', w['command']) + '`'] for k, w in results['when'].items() if not k.startswith('profile')]
     return f'{os.cpu_count()} cores of {cpu}, {memory:.0f} GB, Linux {platform.release()}; median fdatasync of 4 KiB {sync_ms():.2f} ms.\n\n' + markdown(['figures of', 'taken on', 'load at the end', 'by'], when)
 
 
 def main():
-    path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, '.cache/bench/figures.json')
-    results = json.load(open(path))
+    results = {'when': {}}
+    for path in sys.argv[1:] or [os.path.join(ROOT, '.cache/bench/figures.json')]:
+        one = json.load(open(path))
+        results = {**results, **one, 'when': {**results['when'], **one['when']}}
     page = os.path.join(ROOT, 'docs/performance.md')
     text = open(page, encoding='utf-8').read()
     tables = {'steady': steady, 'queries': queries, 'restart': restart, 'disk': disk, 'churn': churn, '30d': long_range, '10m': hold}
