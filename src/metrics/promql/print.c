@@ -1,4 +1,6 @@
 /* A tree back to text: on one line, and pretty (lines of at most 100 bytes where a split can help). */
+#include <math.h>
+
 #include "metrics/promql/parse.h"
 
 #define LINE_MAX_BYTES 100
@@ -218,6 +220,13 @@ static void print_matching(Buf *out, const Node *n)
         print_fill(out, "fill_right", m->fill_right);
 }
 
+/* "+Inf ^ 0" would be read as +(Inf ^ 0): the base of a power goes without its sign. */
+static bool is_infinite_base(const Node *n)
+{
+    const Node *lhs = n->u.bin.lhs;
+    return n->u.bin.op == OP_POW && lhs->kind == NODE_NUMBER && isinf(lhs->u.number);
+}
+
 void promql_print(const Node *n, Buf *out)
 {
     if (buf_over(out))
@@ -259,7 +268,10 @@ void promql_print(const Node *n, Buf *out)
         buf_char(out, ')');
         break;
     case NODE_BINARY:
-        promql_print(n->u.bin.lhs, out);
+        if (is_infinite_base(n))
+            buf_c(out, "Inf");
+        else
+            promql_print(n->u.bin.lhs, out);
         buf_printf(out, " %s", op_text(n->u.bin.op));
         print_matching(out, n);
         buf_char(out, ' ');
@@ -344,7 +356,10 @@ static void pretty_split(const Node *n, u32 level, Buf *out)
         close_line(out, level);
         break;
     case NODE_BINARY:
-        pretty(n->u.bin.lhs, level + 1, out);
+        if (is_infinite_base(n))
+            indent(out, level + 1), buf_c(out, "Inf");
+        else
+            pretty(n->u.bin.lhs, level + 1, out);
         buf_char(out, '\n');
         indent(out, level);
         buf_c(out, op_text(n->u.bin.op));

@@ -244,6 +244,16 @@ static void queries_of_promqltest(void **state)
     assert_true(parsed > 2000);
 }
 
+/* "+Inf" as the base of a power would be a sign and a power. */
+static void infinite_bases_round_trip(void **state)
+{
+    assert_true(round_trip(S("h ^ h ^ inf ^ 0")));
+    assert_true(round_trip(S("+inf ^ 0")));
+    assert_true(round_trip(S("(-inf) ^ inf ^ x")));
+    assert_true(round_trip(S("inf ^ sum by (a_rather_long_label_name, another_rather_long_label_name) "
+                             "(rate(a_metric_with_a_long_name_total{code=\"200\"}[5m]))")));
+}
+
 static void queries_of_the_corpus_round_trip(void **state)
 {
     static const char *const files[] = {"queries.txt", "queries_experimental.txt"};
@@ -543,6 +553,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_answers_of_the_peer),
         cmocka_unit_test(queries_of_promqltest),
+        cmocka_unit_test(infinite_bases_round_trip),
         cmocka_unit_test(queries_of_the_corpus_round_trip),
         cmocka_unit_test(experimental_syntax),
         cmocka_unit_test(shape_of_trees),
