@@ -65,7 +65,7 @@ class Fleet:
         self.targets, self.series = targets, int(re.search(r'series=(\d+)', line)[1])
 
     def stats(self):
-        return json.loads(request(self.address, 'GET', '/stats')[2])
+        return json.loads(request(self.address, 'GET', '/stats', timeout=300)[2])
 
     def pages(self, engine):
         """Pages served to it so far."""
@@ -75,7 +75,7 @@ class Fleet:
         return self.pages(engine) * (self.series + engine.own_series)
 
     def rename(self):
-        assert request(self.address, 'POST', '/rename')[0] == 200
+        assert request(self.address, 'POST', '/rename', timeout=300)[0] == 200
 
     def stop(self):
         self.process.terminate()
