@@ -62,6 +62,12 @@ static int run(int argc, char **argv)
     snprintf(path, sizeof path, "%s/alerts", dir);
     if (e == OK && exists(path))
         e = fsck_outbox(vfs_os(), path, &report, &why);
+    snprintf(path, sizeof path, "%s/alerts/log", dir);
+    if (e == OK && exists(path))
+        e = fsck_ilog(vfs_os(), path, &report, &why);
+    snprintf(path, sizeof path, "%s/pharos.db", dir);
+    if (e == OK && exists(path))
+        e = fsck_statedb(vfs_os(), path, &report, &why);
     snprintf(path, sizeof path, "%s/remote_write", dir);
     if (e == OK && exists(path)) {
         struct {
@@ -93,7 +99,7 @@ const Command cmd_fsck = {
     .help = "pharos fsck [DIRECTORY]\n\n"
             "Reads every byte of a data directory (default ./data) and checks lengths, sums and order: log, "
             "catalogue,\n"
-            "parts, manifests, outbox, spools. Changes nothing. The server must not be running on it.\n"
+            "parts, manifests, outbox, spools, state database. Changes nothing. The server must not be running on it.\n"
             "Exit status 1 when something is wrong; each finding is one line \"file: what\".\n",
     .run = run,
 };

@@ -260,3 +260,48 @@ struct sqlite3 *statedb_sqlite(StateDb *s)
 {
     return s->db;
 }
+
+/* ---- fsck ---- */
+
+Err fsck_statedb(Vfs *vfs, const char *path, FsckReport *r, Why *why)
+{
+    VfsStat st;
+    TRY(vfs->stat(vfs, path, &st, why));
+    r->checked_files++;
+    r->checked_bytes += st.bytes;
+    /* Without a log beside it nothing needs recovery, and "immutable" keeps SQLite from leaving files of its own. */
+    Buf uri;
+    buf_init(&uri, 16384);
+    buf_printf(&uri, "%s-wal", path);
+    bool has_log = vfs->stat(vfs, buf_cstr(&uri), &st, NULL) == OK;
+    buf_clear(&uri);
+    buf_c(&uri, "file:");
+    for (const char *c = path; *c; c++)
+        strchr("%?#", *c) ? buf_printf(&uri, "%%%02X", (u8)*c) : buf_char(&uri, *c);
+    buf_c(&uri, has_log ? "" : "?immutable=1");
+    sqlite3 *db = NULL;
+    sqlite3_stmt *q = NULL;
+    int rc = sqlite3_open_v2(buf_cstr(&uri), &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
+    buf_done(&uri);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_prepare_v2(db, "PRAGMA integrity_check(10)", -1, &q, NULL);
+    bool has_answer = false;
+    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
+        rc = sqlite3_step(q);
+        if (rc != SQLITE_ROW)
+            break;
+        const char *says = (const char *)sqlite3_column_text(q, 0);
+        has_answer = true;
+        if (!says || strcmp(says, "ok") != 0) {
+            r->errors++;
+            buf_printf(r->out, "error: %s: %s\n", path, says ? says : "damaged");
+        }
+    }
+    if (!has_answer || rc != SQLITE_DONE) {
+        r->errors++;
+        buf_printf(r->out, "error: %s: %s\n", path, db ? sqlite3_errmsg(db) : "out of memory");
+    }
+    sqlite3_finalize(q);
+    sqlite3_close(db);
+    return OK;
+}

@@ -185,6 +185,7 @@ Err fsck_ilog(Vfs *vfs, const char *dir, FsckReport *r, Why *why);
 Err fsck_bucket_manifest(Vfs *vfs, const char *dir, Str name, FsckReport *r, Why *why);
 Err fsck_outbox(Vfs *vfs, const char *dir, FsckReport *r, Why *why);
 Err fsck_spool(Vfs *vfs, const char *dir, FsckReport *r, Why *why);
+Err fsck_statedb(Vfs *vfs, const char *path, FsckReport *r, Why *why); /* SQLite's own check; state.c */
 
 /* ---- the state database (state.c): configuration-like state in SQLite, in write-ahead mode, synced at each commit ----
  * One per data directory, owned by whoever opened it; calls may come from several threads, transactions from one at a time. */
