@@ -15,8 +15,8 @@ typedef struct World {
 static void sink_write(SampleSink *s, const SampleBatch *b, u64 *hints, SinkResult *ret)
 {
     World *w = (World *)s;
-    *ret = (SinkResult){.samples_ok = b->series_len};
-    w->samples += b->series_len;
+    *ret = (SinkResult){.samples_ok = b->series_len + b->row.len};
+    w->samples += b->series_len + b->row.len;
     for (u32 i = 0; i < b->series_len; i++)
         hints[i] = i + 1;
 }

@@ -38,7 +38,7 @@ static u64 fuzz_read(Str page, ExpoFormat f, const ExpoOptions *o, bool expect, 
         if (expect) {
             /* Every second time what was just seen (often wrong), else what comes next if the page repeats itself. */
             last = items & 1 ? it.series_text : last;
-            expo_expect(p, last);
+            expo_expect(p, (u32)last.len, expo_hash(last, page.len), page.len);
         }
     }
     check(*ret == E_NOT_FOUND || why.text[0]);

@@ -11,8 +11,10 @@
  * comes through the HttpClient on the loop; a pool thread parses it and writes one batch into the sink; the outcome comes back
  * to the loop. A target has at most one scrape under way; its cache belongs to whoever has the scrape in hand.
  *
- * The cache. For each line seen in the last scrape: its bytes up to the value, the labels after relabelling and the sink's hint.
- * Pages keep their order, so the next line is nearly always the expected one: one memcmp, one number, no parsing of labels.
+ * The cache. For each line of the last stored page, in its order: length and keyed hash of its bytes up to the value, and the
+ * sink's hint; 24 bytes, no text and no labels (a sink that gives no hints has them kept). Comments between two series are one
+ * such line. Pages keep their order, so the next line is nearly always the expected one: one hash, one number, no parsing of
+ * labels; values go to the sink as one row. Where a page differs, lines are looked up by hash from there on.
  *
  * Whole or not at all. A page is parsed to its end before anything is written. A page that breaks a limit or the format leaves
  * nothing behind but up = 0, staleness markers for what was there before, and the reason (with line and column) in the

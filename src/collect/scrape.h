@@ -4,46 +4,54 @@
 
 /* ---- scrape_cache.c ---- */
 
-/* One line of the page, found by its bytes up to the value. Labels after relabelling; none = dropped. */
-typedef struct CacheEntry CacheEntry;
-struct CacheEntry {
-    CacheEntry *next; /* the line after this one, last time */
-    u64 hash, hint;
-    u32 seen;    /* the iteration it was last on a page in, also on one that was not stored */
-    u32 now;     /* the last iteration its sample carried our time in */
-    u32 tracked; /* likewise, and the page was stored: when it is gone, a marker is due */
-    u32 text_len;
-    u32 labels_len : 31, is_stored : 1;
-    Label labels[]; /* then the text, then strings that relabelling made */
+/* A line of the page, known by the length and keyed hash of its bytes up to the value; or what lies between two lines with
+ * values: comments, known by all of their bytes. */
+typedef struct CacheLine {
+    u64 hash;
+    union {
+        u64 hint;       /* the sink's; 0 = none */
+        Labels *labels; /* LINE_OWN: after relabelling, one allocation */
+        i64 type;       /* LINE_COMMENTS: the last TYPE in it, -1 = none */
+    };
+    u32 len;
+    u32 flags : 8, newlines : 24; /* newlines: of comments */
+} CacheLine;
+enum {
+    LINE_COMMENTS = 1,
+    LINE_DROPPED = 2, /* by relabelling */
+    LINE_AGAIN = 4,   /* another one before it has the same bytes */
+    LINE_OWN = 8,     /* the sink gave no hint: the labels are kept here */
+    LINE_STORED = 16,
+    LINE_TRACKED =
+        32, /* its sample of the last stored page carried our time: when it is gone, a marker is due */
+    LINE_SEEN = 64, /* on the page under way */
+    LINE_NOW = 128, /* on the page under way, with our time */
 };
 typedef struct ScrapeCache {
-    Arena arena;   /* the target's labels */
-    Labels target; /* public labels; entries borrow these strings */
-    CacheEntry **slots;
-    size_t cap, len;
-    CacheEntry *first;
-    u32 iter;         /* of the scrape under way; starts at 1 */
-    u32 tracked_iter; /* the last iteration that was stored: whose series may need markers; 0 = none */
-    u32 tracked_len, continued_len; /* how many that tracked; how many of them this page has */
-    u32 seen_len;                   /* distinct entries on this page */
-    u32 stored_len;                 /* entries after the last whole page */
-    u64 fingerprint;                /* of what shapes series */
+    Arena arena;      /* the target's labels */
+    Labels target;    /* public labels */
+    CacheLine *lines; /* of the last stored page, in its order */
+    u32 len, cap;
+    u32 series_len;  /* lines with series, each counted once */
+    u32 tracked_len; /* lines that are tracked */
+    u32 iter;        /* of the scrape under way; starts at 1 */
+    u64 key;         /* of the hashes: random */
+    u64 fingerprint; /* of what shapes series */
     u64 report_hints[9];
+    u64 group;                  /* the sink's note about rows */
     struct ScrapeCache *before; /* made under another configuration: its series may need markers, once */
 } ScrapeCache;
 
 ScrapeCache *cache_new(Labels target, u64 fingerprint);
 void cache_free(ScrapeCache *c);
-static inline Str entry_text(const CacheEntry *e)
+void cache_clear(ScrapeCache *c); /* forgets lines and hints */
+static inline bool line_has_series(const CacheLine *l)
 {
-    return str_of((const char *)&e->labels[e->labels_len], e->text_len);
+    return !(l->flags & (LINE_COMMENTS | LINE_DROPPED | LINE_AGAIN));
 }
-CacheEntry *cache_find(const ScrapeCache *c, Str text, u64 hash);
-/* Copies: strings inside page_text are found again in the entry's own text, target labels in the cache's. */
-CacheEntry *cache_add(ScrapeCache *c, Str text, u64 hash, Labels labels);
-void cache_drop_unseen(ScrapeCache *c); /* entries not seen in this iteration; after a whole page */
-void cache_drop_unstored(
-    ScrapeCache *c); /* what pages left behind that were never stored; forgets the order */
+/* What the sink said about the line's sample: its hint, else labels to keep. */
+void line_settle(CacheLine *l, u64 hint, Labels labels);
+void line_done(CacheLine *l);
 
 /* ---- scrape_page.c ---- */
 

@@ -4,17 +4,30 @@
 #include <math.h>
 #include <stdio.h>
 
-#define ARENA_MAX    (1ULL << 30)
-#define UNSTORED_MAX 1000 /* entries that failed pages may leave in the cache */
+#define ARENA_MAX (1ULL << 30)
+/* Comments are read again every so often although they are the same, so that metadata is known to be in use. */
+#define COMMENTS_READ_EVERY 8
+#define NO_LINE             UINT32_MAX
 
+/* A page's lines follow the cache's for as long as they are the same: then nothing is looked up and nothing is moved. From
+ * the first that differs on, they gather in `fresh`, which becomes the cache's if the page is stored. */
 typedef struct Page {
     ScrapeRun *r;
     Arena arena;
-    VEC(SeriesItem) items;
-    VEC(CacheEntry *) entries; /* of items, NULL where there is none (markers of old caches, reports) */
+    u32 at; /* of the cache's lines: the one that is expected */
+    bool is_forked;
+    VEC(CacheLine) fresh;
+    U64Map old_by_hash, fresh_by_hash; /* -> index; made when first needed */
+    bool has_index;
+    VEC(u64) hints; /* the row: series with hints, our time, and nothing but a value */
+    VEC(f64) values;
+    VEC(SeriesItem) items; /* the others */
+    VEC(u32) item_lines;   /* their lines, NO_LINE where there is none (markers, reports) */
     VEC(MetadataItem) metadata;
-    VEC(CacheEntry *) fresh; /* stored for the first time, if the write succeeds */
     u64 duplicates;
+    u32 continued_len; /* tracked lines whose series is on this page with our time */
+    u32 comments_from; /* offset where the comments under way begin; NO_LINE = none */
+    i64 comments_type;
     bool over_samples, over_buckets;
 } Page;
 
@@ -151,37 +164,67 @@ static Exemplar *copy_exemplars(Page *p, const ExpoItem *item)
     return at;
 }
 
-static void item_add(Page *p, CacheEntry *e, const ExpoItem *item, const Histogram *fitted, i64 t)
+static CacheLine *line_at(Page *p, u32 i)
 {
-    SeriesItem s = {.labels = {e->labels, e->labels_len}, .hint = e->hint, .start_t = item->start_t};
-    if (item->kind == EXPO_HISTOGRAM) {
-        i64 *at = arena_alloc(&p->arena, sizeof *at);
-        const Histogram **h = arena_alloc(&p->arena, sizeof *h);
-        *at = t;
-        *h = fitted;
-        s.hist_t = at;
-        s.hists = h;
-        s.hists_len = 1;
-    } else {
-        Sample *sample = arena_alloc(&p->arena, sizeof *sample);
-        *sample = (Sample){t, item->value};
-        s.samples = sample;
-        s.samples_len = 1;
+    return p->is_forked ? &p->fresh.at[i] : &p->r->cache->lines[i];
+}
+
+static void row_push(Page *p, u64 hint, f64 value)
+{
+    vec_push(&p->hints, hint);
+    vec_push(&p->values, value);
+}
+
+static void item_push(Page *p, SeriesItem *s, i64 t, f64 v, u32 line)
+{
+    Sample *sample = arena_alloc(&p->arena, sizeof *sample);
+    *sample = (Sample){t, v};
+    s->samples = sample;
+    s->samples_len = 1;
+    vec_push(&p->items, *s);
+    vec_push(&p->item_lines, line);
+}
+
+/* labels: of a line whose labels were read just now. */
+static void item_add(Page *p, u32 line, Labels labels, const ExpoItem *item, const Histogram *fitted, i64 t)
+{
+    const CacheLine *l = line_at(p, line);
+    SeriesItem s = {.labels = l->flags & LINE_OWN ? *l->labels : labels,
+                    .hint = l->flags & LINE_OWN ? 0 : l->hint,
+                    .start_t = item->start_t};
+    bool is_plain = item->kind != EXPO_HISTOGRAM && !item->exemplars_len && !item->start_t;
+    if (is_plain && s.hint && t == p->r->stamp_ms) {
+        row_push(p, s.hint, item->value);
+        return;
     }
     if (item->exemplars_len) {
         s.exemplars = copy_exemplars(p, item);
         s.exemplars_len = s.exemplars ? item->exemplars_len : 0;
     }
+    if (item->kind != EXPO_HISTOGRAM) {
+        item_push(p, &s, t, item->value, line);
+        return;
+    }
+    i64 *at = arena_alloc(&p->arena, sizeof *at);
+    const Histogram **h = arena_alloc(&p->arena, sizeof *h);
+    *at = t;
+    *h = fitted;
+    s.hist_t = at;
+    s.hists = h;
+    s.hists_len = 1;
     vec_push(&p->items, s);
-    vec_push(&p->entries, e);
+    vec_push(&p->item_lines, line);
 }
 
-static void marker_add(Page *p, Labels labels, u64 hint, CacheEntry *e)
+/* After the page's samples: one that came under other bytes wins over the marker. Without a page the markers are the row. */
+static void marker_add(Page *p, const CacheLine *l, bool whole)
 {
-    Sample *sample = arena_alloc(&p->arena, sizeof *sample);
-    *sample = (Sample){p->r->stamp_ms, stale_nan()};
-    vec_push(&p->items, (SeriesItem){.labels = labels, .hint = hint, .samples = sample, .samples_len = 1});
-    vec_push(&p->entries, e);
+    if (l->flags & LINE_OWN)
+        item_push(p, &(SeriesItem){.labels = *l->labels}, p->r->stamp_ms, stale_nan(), NO_LINE);
+    else if (l->hint && whole)
+        item_push(p, &(SeriesItem){.hint = l->hint}, p->r->stamp_ms, stale_nan(), NO_LINE);
+    else if (l->hint)
+        row_push(p, l->hint, stale_nan());
 }
 
 /* The finest schema whose buckets grow by at least this factor. */
@@ -212,54 +255,133 @@ static const Histogram *histogram_fit(Page *p, const Histogram *from)
     return h;
 }
 
-/* The line's entry: the expected one, a known one, or a new one. NULL: the page is bad (told in r). */
-static CacheEntry *entry_of(Page *p, ExpoParser *parser, ExpoItem *item, CacheEntry *expected)
+/* ---- lines ---- */
+
+static void fork_lines(Page *p)
 {
-    ScrapeRun *r = p->r;
-    Why why;
-    if (expected && str_eq(entry_text(expected), item->series_text))
-        return expected;
-    u64 hash = hash_str(item->series_text);
-    CacheEntry *e = cache_find(r->cache, item->series_text, hash);
-    if (e)
-        return e;
-    if (expo_labels(parser, item, &why) != OK) {
-        fail(r, E_PARSE, "line %u, column %u: %s", why.line, why.col, why.text);
-        return NULL;
-    }
-    Labels l = with_target_labels(p, item->labels, item->series_text);
-    if (l.len && !labels_are_usable(r, l))
-        return NULL;
-    return cache_add(r->cache, item->series_text, hash, l);
+    ScrapeCache *c = p->r->cache;
+    if (p->is_forked)
+        return;
+    p->is_forked = true;
+    vec_reserve(&p->fresh, c->len + 64);
+    for (u32 i = 0; i < p->at; i++)
+        vec_push(&p->fresh, c->lines[i]);
 }
 
-static bool series_item(Page *p, ExpoParser *parser, ExpoItem *item, CacheEntry **last)
+static void index_lines(Page *p)
+{
+    ScrapeCache *c = p->r->cache;
+    if (p->has_index)
+        return;
+    p->has_index = true;
+    for (u32 i = c->len; i-- > 0;) /* the first of equal ones stays */
+        if (!(c->lines[i].flags & (LINE_COMMENTS | LINE_AGAIN)))
+            u64map_put(&p->old_by_hash, c->lines[i].hash, i);
+}
+
+/* The cache's line under way, which no other takes. */
+static CacheLine *expected_line(Page *p)
+{
+    ScrapeCache *c = p->r->cache;
+    if (p->is_forked)
+        while (p->at < c->len && c->lines[p->at].flags & (LINE_SEEN | LINE_AGAIN))
+            p->at++;
+    return p->at < c->len ? &c->lines[p->at] : NULL;
+}
+
+static u32 fresh_push(Page *p, CacheLine l)
+{
+    vec_push(&p->fresh, l);
+    return (u32)p->fresh.len - 1;
+}
+
+/* Line `at` of the cache is the page's next. */
+static u32 line_take(Page *p, u32 at)
+{
+    CacheLine *l = &p->r->cache->lines[at];
+    p->at = at + 1;
+    if (!p->is_forked) {
+        l->flags |= LINE_SEEN;
+        return at;
+    }
+    u32 i = fresh_push(p, *l);
+    l->flags |= LINE_SEEN;
+    p->fresh.at[i].flags |= LINE_SEEN;
+    return i;
+}
+
+static u32 line_add(Page *p, CacheLine l)
+{
+    u32 i = fresh_push(p, l);
+    if (!(l.flags & (LINE_COMMENTS | LINE_AGAIN)))
+        u64map_put(&p->fresh_by_hash, l.hash, i);
+    return i;
+}
+
+static u32 line_again(Page *p, const CacheLine *first)
+{
+    CacheLine l = {.hash = first->hash, .len = first->len, .flags = LINE_AGAIN | LINE_SEEN};
+    l.flags |= first->flags & LINE_DROPPED;
+    l.hint = first->flags & LINE_OWN ? 0 : first->hint;
+    return fresh_push(p, l);
+}
+
+/* The page's next line, with the series of item: the expected one, a known one, the second of its kind, or a new one, whose labels
+ * are read. A line that is known but has neither hint nor labels has them read again. NO_LINE: the page is bad (told in r). */
+static u32 line_of(Page *p, ExpoParser *parser, ExpoItem *item, Labels *ret_labels)
 {
     ScrapeRun *r = p->r;
     ScrapeCache *c = r->cache;
-    CacheEntry *expected = *last ? (*last)->next : c->first;
-    r->scraped++;
-    CacheEntry *e = entry_of(p, parser, item, expected);
-    if (!e)
-        return false;
-    if (e != expected) {
-        if (*last)
-            (*last)->next = e;
+    CacheLine *e = expected_line(p);
+    u32 len = (u32)item->series_text.len, i;
+    u64 hash = item->is_expected ? e->hash : expo_hash(item->series_text, c->key);
+    bool is_new = false;
+    if (e && !(e->flags & LINE_COMMENTS) && e->hash == hash && e->len == len) {
+        i = line_take(p, p->at);
+    } else {
+        fork_lines(p);
+        index_lines(p);
+        const u64 *fresh = u64map_find(&p->fresh_by_hash, hash), *old = u64map_find(&p->old_by_hash, hash);
+        if (fresh && p->fresh.at[*fresh].len == len)
+            i = line_again(p, &p->fresh.at[*fresh]);
+        else if (old && c->lines[*old].len == len)
+            i = c->lines[*old].flags & LINE_SEEN ? line_again(p, &c->lines[*old]) : line_take(p, (u32)*old);
         else
-            c->first = e;
+            i = line_add(p, (CacheLine){.hash = hash, .len = len, .flags = LINE_SEEN}), is_new = true;
     }
-    *last = e;
-    bool has_time = r->job->honor_timestamps && item->t != INT64_MIN;
-    bool again = e->seen == c->iter;
-    c->seen_len += !again;
-    e->seen = c->iter;
-    if (e->labels_len == 0)
+    CacheLine *l = line_at(p, i);
+    if (!is_new && (l->flags & (LINE_DROPPED | LINE_OWN) || l->hint))
+        return i;
+    Why why;
+    if (expo_labels(parser, item, &why) != OK) {
+        fail(r, E_PARSE, "line %u, column %u: %s", why.line, why.col, why.text);
+        return NO_LINE;
+    }
+    *ret_labels = with_target_labels(p, item->labels, item->series_text);
+    if (ret_labels->len && !labels_are_usable(r, *ret_labels))
+        return NO_LINE;
+    if (!ret_labels->len)
+        l->flags |= LINE_DROPPED;
+    return i;
+}
+
+static bool series_item(Page *p, ExpoParser *parser, ExpoItem *item)
+{
+    ScrapeRun *r = p->r;
+    Labels labels = {0};
+    r->scraped++;
+    u32 i = line_of(p, parser, item, &labels);
+    if (i == NO_LINE)
+        return false;
+    CacheLine *l = line_at(p, i);
+    if (l->flags & LINE_DROPPED)
         return true;
+    bool has_time = r->job->honor_timestamps && item->t != INT64_MIN;
     r->post_relabel++;
     const Histogram *fitted = item->kind == EXPO_HISTOGRAM ? histogram_fit(p, item->hist) : NULL;
     if (p->over_buckets)
         return true;
-    if (again && !has_time) {
+    if (l->flags & LINE_AGAIN && !has_time) {
         p->duplicates++;
         return true;
     }
@@ -267,11 +389,66 @@ static bool series_item(Page *p, ExpoParser *parser, ExpoItem *item, CacheEntry 
         p->over_samples = true; /* goes on counting: the report tells how many there were */
         return true;
     }
-    if ((!has_time || r->job->track_timestamps_staleness) && e->now != c->iter) {
-        e->now = c->iter;
-        c->continued_len += c->tracked_iter && e->tracked == c->tracked_iter;
+    if (!has_time || r->job->track_timestamps_staleness) {
+        p->continued_len += l->flags & LINE_TRACKED && !(l->flags & LINE_NOW);
+        l->flags |= LINE_NOW;
     }
-    item_add(p, e, item, fitted, has_time ? item->t : r->stamp_ms);
+    item_add(p, i, labels, item, fitted, has_time ? item->t : r->stamp_ms);
+    return true;
+}
+
+/* ---- comments ---- */
+
+static void comments_see(Page *p, Str before, const ExpoItem *item)
+{
+    if (p->comments_from == NO_LINE) {
+        p->comments_from = (u32)(before.at - p->r->body.at);
+        p->comments_type = -1;
+    }
+    if (item->kind == EXPO_TYPE)
+        p->comments_type = item->type;
+}
+
+/* Comments end where `end` begins: they are a line of the page like others. */
+static void comments_close(Page *p, const char *end)
+{
+    ScrapeCache *c = p->r->cache;
+    if (p->comments_from == NO_LINE)
+        return;
+    Str text = str_of(p->r->body.at + p->comments_from, (size_t)(end - p->r->body.at) - p->comments_from);
+    u64 newlines = 0;
+    for (Str rest = text, line; rest.len;)
+        newlines += str_cut(rest, '\n', &line, &rest);
+    p->comments_from = NO_LINE;
+    CacheLine l = {.hash = expo_hash(text, c->key), .type = p->comments_type, .len = (u32)text.len};
+    l.flags = LINE_COMMENTS;
+    l.newlines = (u32)newlines;
+    const CacheLine *e = expected_line(p);
+    if (newlines != l.newlines)
+        return; /* more than sixteen million lines: not worth a note */
+    if (e && e->flags & LINE_COMMENTS && e->hash == l.hash && e->len == l.len && e->type == l.type) {
+        line_take(p, p->at);
+        return;
+    }
+    fork_lines(p);
+    /* What was expected there has changed or is gone. */
+    if (e && e->flags & LINE_COMMENTS)
+        p->at++;
+    line_add(p, l);
+}
+
+/* The expected comments, unread: they say what they said before. */
+static bool comments_skip(Page *p, ExpoParser *parser)
+{
+    ScrapeCache *c = p->r->cache;
+    const CacheLine *e = expected_line(p);
+    if (!e || !(e->flags & LINE_COMMENTS) || p->comments_from != NO_LINE ||
+        c->iter % COMMENTS_READ_EVERY == 0)
+        return false;
+    MetricType type = (MetricType)e->type;
+    if (!expo_skip(parser, e->len, e->hash, c->key, e->newlines, e->type < 0 ? NULL : &type))
+        return false;
+    line_take(p, p->at);
     return true;
 }
 
@@ -329,7 +506,7 @@ static void meta_finish(Page *p)
     }
 }
 
-/* Metadata outlives its family by ten scrapes. */
+/* Metadata outlives its family by ten scrapes and a few. */
 static void meta_expire(ScrapeRun *r)
 {
     StrMap *m = r->metadata;
@@ -338,7 +515,7 @@ static void meta_expire(ScrapeRun *r)
         return;
     StrMapSlot *slot;
     for (size_t i = 0; (slot = strmap_next(m, &i));)
-        if (r->cache->iter - ((MetaEntry *)slot->value)->seen > 10)
+        if (r->cache->iter - ((MetaEntry *)slot->value)->seen > 10 + COMMENTS_READ_EVERY)
             vec_push(&gone, mem_dup(slot->key));
     mutex_lock(r->metadata_lock);
     for (size_t i = 0; i < gone.len; i++) {
@@ -388,34 +565,41 @@ static void page_parse(Page *p)
     if (format == EXPO_UNKNOWN)
         return;
     ExpoParser *parser = expo_new(buf_view(&r->body), format, &options, &p->arena);
-    CacheEntry *last = NULL;
+    /* Histograms that are put together from lines come later than those: then nothing is expected of the place. */
+    bool in_place = format != EXPO_PROTOBUF && !options.convert_nhcb && r->body.len < UINT32_MAX;
+    p->comments_from = NO_LINE;
     for (;;) {
         ExpoItem item;
         Why why;
-        const CacheEntry *expected = last ? last->next : r->cache->first;
-        if (expected)
-            expo_expect(parser, entry_text(expected));
-        Err e = expo_next(parser, &item, &why);
-        if (e == E_NOT_FOUND)
+        if (in_place && comments_skip(p, parser))
+            continue;
+        const CacheLine *e = expected_line(p);
+        if (in_place && e && !(e->flags & LINE_COMMENTS))
+            expo_expect(parser, e->len, e->hash, r->cache->key);
+        Str before = expo_rest(parser);
+        Err err = expo_next(parser, &item, &why);
+        if (err == E_NOT_FOUND)
             break;
-        if (e != OK) {
-            fail(r, e, "line %u, column %u: %s", why.line, why.col, why.text);
+        if (err != OK) {
+            fail(r, err, "line %u, column %u: %s", why.line, why.col, why.text);
             return;
         }
-        if (item.kind != EXPO_SERIES && item.kind != EXPO_HISTOGRAM)
+        if (item.kind != EXPO_SERIES && item.kind != EXPO_HISTOGRAM) {
             meta_item(p, &item);
-        else if (!series_item(p, parser, &item, &last))
-            return;
+            if (in_place)
+                comments_see(p, before, &item);
+        } else {
+            if (in_place)
+                comments_close(p, before.at);
+            if (!series_item(p, parser, &item))
+                return;
+        }
         if (arena_over(&p->arena)) {
             fail(r, E_LIMIT, "the page needs more than %llu MiB while it is read",
                  (unsigned long long)(ARENA_MAX >> 20));
             return;
         }
     }
-    if (last)
-        last->next = NULL;
-    else
-        r->cache->first = NULL;
     if (p->over_buckets)
         fail(r, E_LIMIT, "histogram bucket limit exceeded");
     if (p->over_samples) {
@@ -430,31 +614,41 @@ static void page_parse(Page *p)
 static void markers_for_gone(Page *p, bool whole)
 {
     ScrapeCache *c = p->r->cache;
-    if (!c->tracked_iter || (whole && c->continued_len == c->tracked_len))
+    if (!c->tracked_len || (whole && p->continued_len == c->tracked_len))
         return;
-    for (size_t i = 0; i < c->cap; i++) {
-        CacheEntry *e = c->slots[i];
-        if (e && e->labels_len && e->tracked == c->tracked_iter && !(whole && e->now == c->iter))
-            marker_add(p, (Labels){e->labels, e->labels_len}, e->hint, e);
+    for (u32 i = 0; i < c->len; i++) {
+        const CacheLine *l = &c->lines[i];
+        bool goes_on = whole && l->flags & LINE_NOW;
+        if (l->flags & LINE_TRACKED && !goes_on && !(whole && p->is_forked && l->flags & LINE_SEEN))
+            marker_add(p, l, whole);
     }
+    for (size_t i = 0; whole && p->is_forked && i < p->fresh.len; i++)
+        if ((p->fresh.at[i].flags & (LINE_TRACKED | LINE_NOW)) == LINE_TRACKED)
+            marker_add(p, &p->fresh.at[i], true);
 }
 
-/* Series of a cache made under another configuration that the new one does not bring. */
+/* Series of a cache made under another configuration that the new one does not bring. Nothing was ever stored through the new
+ * one, so all of its items have labels. */
 static void markers_for_before(Page *p)
 {
-    ScrapeCache *old = p->r->cache->before;
+    ScrapeRun *r = p->r;
+    ScrapeCache *old = r->cache->before;
     U64Map now = {0};
     if (!old)
         return;
     for (size_t i = 0; i < p->items.len; i++)
         u64map_put(&now, labels_hash(p->items.at[i].labels), 1);
-    for (size_t i = 0; i < old->cap; i++) {
-        CacheEntry *e = old->slots[i];
-        if (!e || !e->labels_len || !old->tracked_iter || e->tracked != old->tracked_iter)
+    for (u32 i = 0; i < old->len; i++) {
+        const CacheLine *l = &old->lines[i];
+        Labels labels = {0};
+        if (!(l->flags & LINE_TRACKED))
             continue;
-        Labels l = {e->labels, e->labels_len};
-        if (!u64map_find(&now, labels_hash(l)))
-            marker_add(p, l, e->hint, NULL);
+        if (l->flags & LINE_OWN)
+            labels = *l->labels;
+        else if (!r->sink->labels || !r->sink->labels(r->sink, r->tenant, l->hint, &p->arena, &labels))
+            continue;
+        if (!u64map_find(&now, labels_hash(labels)))
+            marker_add(p, l, true);
     }
     u64map_done(&now);
 }
@@ -463,17 +657,15 @@ static void markers_for_before(Page *p)
 
 static void report_add(Page *p, u32 index, const char *name, f64 value)
 {
-    Labels target = p->r->cache->target;
+    ScrapeCache *c = p->r->cache;
+    if (c->report_hints[index]) {
+        row_push(p, c->report_hints[index], value);
+        return;
+    }
     LabelsBuilder b;
-    lb_init(&b, &p->arena, target);
+    lb_init(&b, &p->arena, c->target);
     lb_set(&b, LABEL_NAME, str_c(name));
-    Sample *sample = arena_alloc(&p->arena, sizeof *sample);
-    *sample = (Sample){p->r->stamp_ms, value};
-    vec_push(&p->items, (SeriesItem){.labels = lb_build(&b),
-                                     .hint = p->r->cache->report_hints[index],
-                                     .samples = sample,
-                                     .samples_len = 1});
-    vec_push(&p->entries, NULL);
+    item_push(p, &(SeriesItem){.labels = lb_build(&b)}, p->r->stamp_ms, value, NO_LINE - 1 - index);
 }
 
 static const char *const report_names[9] = {"up",
@@ -486,7 +678,7 @@ static const char *const report_names[9] = {"up",
                                             "scrape_body_size_bytes",
                                             NULL};
 
-static u32 report(Page *p)
+static void report(Page *p)
 {
     ScrapeRun *r = p->r;
     f64 body = r->err == E_TOO_LARGE ? -1 : (f64)r->body.len;
@@ -501,109 +693,153 @@ static u32 report(Page *p)
     u32 n = r->job->extra_metrics ? 8 : 5;
     for (u32 i = 0; i < n; i++)
         report_add(p, i, report_names[i], r->only_stale ? stale_nan() : values[i]);
-    return n;
 }
 
 /* ---- the write ---- */
 
 static void count_new(Page *p)
 {
-    for (size_t i = 0; i < p->entries.len; i++) {
-        CacheEntry *e = p->entries.at[i];
-        if (e && !e->is_stored) {
-            e->is_stored = 1;
-            vec_push(&p->fresh, e);
-        }
+    for (size_t i = 0; i < p->items.len; i++) {
+        const CacheLine *l = line_at(p, p->item_lines.at[i]);
+        p->r->added += line_has_series(l) && !(l->flags & LINE_STORED);
     }
-    p->r->added = p->fresh.len;
 }
 
-static bool write_batch(Page *p, u32 reports)
+static void hints_take(Page *p, const u64 *hints)
+{
+    ScrapeCache *c = p->r->cache;
+    for (size_t i = 0; i < p->items.len; i++) {
+        u32 line = p->item_lines.at[i];
+        if (line == NO_LINE)
+            continue;
+        if (line >= NO_LINE - COUNT_OF(c->report_hints))
+            c->report_hints[NO_LINE - 1 - line] = hints[i];
+        else
+            line_settle(line_at(p, line), hints[i], p->items.at[i].labels);
+    }
+}
+
+static bool write_batch(Page *p, SinkResult *res)
 {
     ScrapeRun *r = p->r;
-    SinkResult res = {0};
     const ScrapeMetrics *m = scrape_metrics();
     u64 *hints = p->items.len ? mem_zalloc(p->items.len * sizeof *hints) : NULL;
     SampleBatch batch = {.tenant = r->tenant,
                          .series = p->items.at,
                          .series_len = (u32)p->items.len,
+                         .row = {p->hints.at, p->values.at, (u32)p->hints.len, r->stamp_ms, &r->cache->group},
                          .metadata = p->metadata.at,
                          .metadata_len = (u32)p->metadata.len,
                          .from_self = true};
-    r->sink->write(r->sink, &batch, hints, &res);
-    bool ok = res.err == OK || res.samples_ok || res.histograms_ok;
-    for (size_t i = 0; ok && i < p->items.len; i++) {
-        if (p->entries.at[i])
-            p->entries.at[i]->hint = hints[i];
-        else if (i + reports >= p->items.len)
-            r->cache->report_hints[i + reports - p->items.len] = hints[i];
-    }
+    r->sink->write(r->sink, &batch, hints, res);
+    bool ok = res->err == OK || res->samples_ok || res->histograms_ok;
+    if (ok)
+        hints_take(p, hints);
     mem_free(hints);
-    metric_add(m->duplicate, (f64)(res.rejected_conflict + p->duplicates));
-    metric_add(m->out_of_bounds, (f64)res.rejected_old);
-    metric_add(m->out_of_order, (f64)res.out_of_order);
+    metric_add(m->duplicate, (f64)(res->rejected_conflict + p->duplicates));
+    metric_add(m->out_of_bounds, (f64)res->rejected_old);
+    metric_add(m->out_of_order, (f64)res->out_of_order);
     if (!ok)
-        fail(r, res.err, "nothing was stored: %.400s", res.why.text);
+        fail(r, res->err, "nothing was stored: %.400s", res->why.text);
     return ok;
 }
 
-/* What the write made true: who is stored, and who is tracked. */
-static void settle(Page *p, bool ok, bool whole)
+/* The page's lines become the cache's. */
+static void lines_adopt(Page *p)
 {
     ScrapeCache *c = p->r->cache;
-    for (size_t i = 0; !ok && i < p->fresh.len; i++)
-        p->fresh.at[i]->is_stored = 0;
-    /* Failing pages may bring new series each time. */
-    if ((!ok || !whole) && c->len > c->stored_len + UNSTORED_MAX) {
-        cache_drop_unstored(c);
-        metric_inc(scrape_metrics()->flush_forced);
+    if (p->is_forked) {
+        for (u32 i = 0; i < c->len; i++)
+            if (!(c->lines[i].flags & LINE_SEEN))
+                line_done(&c->lines[i]);
+        mem_free(c->lines);
+        c->len = (u32)p->fresh.len;
+        c->lines = mem_realloc(p->fresh.at, MAX(c->len, 1) * sizeof(CacheLine));
+        memset(&p->fresh, 0, sizeof p->fresh);
+    } else {
+        for (u32 i = p->at; i < c->len; i++)
+            line_done(&c->lines[i]);
+        c->len = p->at;
     }
-    if (!ok)
-        return;
-    c->tracked_len = 0;
-    c->tracked_iter = whole ? c->iter : 0;
-    for (size_t i = 0; whole && i < p->entries.len; i++) {
-        CacheEntry *e = p->entries.at[i];
-        if (e && e->now == c->iter && e->tracked != c->iter) {
-            e->tracked = c->iter;
-            c->tracked_len++;
-        }
+    c->series_len = c->tracked_len = 0;
+    for (u32 i = 0; i < c->len; i++) {
+        CacheLine *l = &c->lines[i];
+        bool now = l->flags & LINE_NOW && !(l->flags & LINE_AGAIN);
+        l->flags &= ~(u32)(LINE_TRACKED | LINE_SEEN | LINE_NOW);
+        l->flags |= now ? LINE_TRACKED : 0;
+        l->flags |= line_has_series(l) ? LINE_STORED : 0;
+        c->tracked_len += now;
+        c->series_len += !(l->flags & (LINE_COMMENTS | LINE_AGAIN));
     }
-    cache_free(c->before);
-    c->before = NULL;
-    if (whole && c->seen_len != c->len)
-        cache_drop_unseen(c);
-    if (whole)
-        c->stored_len = (u32)c->len;
 }
 
-void scrape_run(ScrapeRun *r)
+/* The page leaves no trace but that markers were written for what was there. */
+static void lines_abandon(Page *p, bool ok)
+{
+    ScrapeCache *c = p->r->cache;
+    for (u32 i = 0; i < c->len; i++)
+        c->lines[i].flags &= ~(u32)(LINE_SEEN | LINE_NOW | (ok ? LINE_TRACKED : 0));
+    if (ok)
+        c->tracked_len = 0;
+}
+
+static void page_done(Page *p)
+{
+    u64map_done(&p->old_by_hash);
+    u64map_done(&p->fresh_by_hash);
+    vec_done(&p->fresh);
+    vec_done(&p->hints);
+    vec_done(&p->values);
+    vec_done(&p->items);
+    vec_done(&p->item_lines);
+    vec_done(&p->metadata);
+    arena_done(&p->arena);
+}
+
+/* True: done. False: the sink does not know the series any more that the cache names; everything has to be said again. */
+static bool page_run(ScrapeRun *r, bool is_last)
 {
     Page p = {.r = r};
     ScrapeCache *c = r->cache;
+    SinkResult res = {0};
     arena_init(&p.arena, NULL, ARENA_MAX);
-    c->iter++;
-    c->seen_len = c->continued_len = 0;
-    vec_reserve(&p.items, c->tracked_len + 16);
-    vec_reserve(&p.entries, c->tracked_len + 16);
+    vec_reserve(&p.hints, c->series_len + 16);
+    vec_reserve(&p.values, c->series_len + 16);
+    r->scraped = r->post_relabel = r->added = 0;
     if (r->err == OK && !r->only_stale)
         page_parse(&p);
     bool whole = r->err == OK && !r->only_stale;
     if (!whole)
-        p.items.len = p.entries.len = 0; /* nothing half-stored */
+        p.items.len = p.item_lines.len = p.hints.len = p.values.len = 0; /* nothing half-stored */
     count_new(&p);
     markers_for_gone(&p, whole);
     markers_for_before(&p);
     meta_finish(&p);
     r->duration_ns = clock_mono_ns(r->clock) - r->started_ns;
-    u32 reports = report(&p);
-    settle(&p, write_batch(&p, reports), whole);
+    report(&p);
+    bool ok = write_batch(&p, &res);
+    if (ok && whole)
+        lines_adopt(&p);
+    else
+        lines_abandon(&p, ok);
+    if (ok) {
+        cache_free(c->before);
+        c->before = NULL;
+    }
+    page_done(&p);
+    if (res.unknown && !is_last) {
+        cache_clear(c);
+        return false;
+    }
+    return true;
+}
+
+void scrape_run(ScrapeRun *r)
+{
+    r->cache->iter++;
+    if (!page_run(r, false))
+        page_run(r, true);
     meta_expire(r);
-    r->cached_series = c->len;
+    r->cached_series = r->cache->series_len;
     r->metadata_len = r->metadata ? r->metadata->len : 0;
-    vec_done(&p.items);
-    vec_done(&p.entries);
-    vec_done(&p.metadata);
-    vec_done(&p.fresh);
-    arena_done(&p.arena);
 }

@@ -240,8 +240,13 @@ static Err replay(MetricsEngine *e, Why *why)
 {
     i64 start = clock_mono_ns(clock_real());
     Replay x = {.e = e};
-    for (u32 lane = 0; lane < SHARDS_MAX; lane++)
-        TRY(replay_lane(&x, lane, why));
+    Err err = OK;
+    for (u32 lane = 0; lane < SHARDS_MAX && err == OK; lane++)
+        err = replay_lane(&x, lane, why);
+    replay_groups_free(e->replaying);
+    e->replaying = NULL;
+    if (err != OK)
+        return err;
     for (size_t i = 0; i < e->tenants.len; i++)
         catalogue_pack(&e->tenants.at[i]->cat, false);
     f64 seconds = (f64)(clock_mono_ns(clock_real()) - start) / 1e9;
@@ -378,8 +383,9 @@ static void config_default(MetricsConfig *c)
 
 static void engine_init(MetricsEngine *e, const MetricsConfig *c)
 {
-    *e = (MetricsEngine){
-        .sink = {engine_write}, .source = {engine_select, engine_label_names, engine_label_values, engine_estimate}, .c = *c};
+    *e = (MetricsEngine){.sink = {engine_write, engine_hint_labels},
+                         .source = {engine_select, engine_label_names, engine_label_values, engine_estimate},
+                         .c = *c};
     config_default(&e->c);
     e->dir = mem_strdup(str_c(c->dir));
     e->account = c->account;
@@ -387,6 +393,7 @@ static void engine_init(MetricsEngine *e, const MetricsConfig *c)
     e->retention_bytes = e->c.retention_bytes;
     e->mint = INT64_MAX;
     e->next_seq = 1;
+    e->next_group = random_u64() >> 16;
     mutex_init(&e->flush_lock, RANK_FLUSH);
     mutex_init(&e->commit_lock, RANK_COMMIT);
     mutex_init(&e->lock, RANK_ENGINE);

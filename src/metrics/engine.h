@@ -156,6 +156,7 @@ typedef struct Shard {
     u32 index;
     u32 gen;          /* of records appended from now on: 0 or 1 */
     bool is_degraded; /* the last append failed: probe the log before applying anything */
+    u32 log_epoch;    /* rises when the log may have lost a record: groups are then defined anew */
     Mutex io_lock;
     Cond io_cond;
     u64 in_flight[2], in_flight_bytes;
@@ -170,6 +171,9 @@ typedef struct EngineMetrics {
         *flushed_bytes, *flushes, *flush_failures, *flush_seconds, *memtable_bytes, *retention_paused,
         *log_bytes, *catalogue_bytes, *retention_deletions, *size_retentions, *per_sample, *exemplars, *replay_seconds, *read_only;
 } EngineMetrics;
+
+/* What the log's groups are in the memtables, while it is replayed (record.c). */
+typedef struct ReplayGroups ReplayGroups;
 
 struct MetricsEngine {
     SampleSink sink;
@@ -200,6 +204,8 @@ struct MetricsEngine {
     bool want_flush, want_merge, is_stopping;
     pthread_t flusher, merger;
     bool has_threads;
+    ReplayGroups *replaying;
+    _Atomic u64 next_group; /* ids of groups in the log: no two alike, also over restarts */
     _Atomic i64 last_flush_mono_ms, last_flush_failure_mono_ms;
     i64 last_rotate_mono_ms; /* the flusher's */
 
@@ -219,12 +225,14 @@ void engine_fail(MetricsEngine *e, Err err, const Why *why);
 void engine_wake(MetricsEngine *e, bool flush, bool merge);
 
 /* record.c: the log's records */
-enum { RECORD_WRITE = 1, RECORD_META = 2, RECORD_PROBE = 3 };
+enum { RECORD_WRITE = 1, RECORD_META = 2, RECORD_PROBE = 3, RECORD_GROUP = 4, RECORD_ROW = 5 };
 void record_begin(Buf *out, Str tenant);
 void record_define(Buf *defs, u32 sid, Labels l);
+void record_group(Buf *out, const MemGroup *g);      /* as it stands at its newest row */
+void record_row(Buf *out, const MemGroup *g, i64 t); /* before the row is added; its changes follow */
+void replay_groups_free(ReplayGroups *g);
 /* Applies one record to memtables and catalogues while the engine is being opened. */
 Err record_replay(MetricsEngine *e, const LogRecord *r, Why *why);
-void record_value(Buf *out, f64 v);
 void record_meta(Buf *out, const MetadataItem *m);
 void record_exemplar(Buf *out, const Exemplar *x, i64 t);
 void labels_encode(Buf *out, Labels l);
@@ -233,6 +241,7 @@ bool labels_decode(Reader *r, Label *out, u32 *ret_n);
 
 /* write.c */
 void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResult *ret);
+bool engine_hint_labels(SampleSink *s, Str tenant, u64 hint, Arena *arena, Labels *ret);
 void shard_touch(TenantShard *ts, u32 local); /* the series is active */
 void shard_rotate(TenantShard *ts);
 u32 shard_active(const TenantShard *ts);

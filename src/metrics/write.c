@@ -1,21 +1,21 @@
 /* The sink: batches are routed to shards, checked, logged and applied; the caller waits until the log says durable. */
-#include "metrics/engine.h"
+#include "metrics/delta.h"
 #include "metrics/values.h"
+#include "metrics/write.h"
 
 #define RECORD_SPLIT_BYTES (8u << 20)
-#define RECORD_BUF_MAX     (64u << 20)
 #define IN_FLIGHT_MAX      (64u << 20) /* of one shard, when nobody waits */
 #define LANE_OF(sh)        ((sh)->index)
 
 /* ---- waiting for the log ---- */
 
-typedef struct WriteWait {
+struct WriteWait {
     Mutex lock;
     Cond done;
     u32 refs; /* records not answered, and the writer */
     u32 pending;
     Err err;
-} WriteWait;
+};
 
 typedef struct Pending {
     Shard *sh;
@@ -130,25 +130,6 @@ typedef struct Route {
     u64 hash;
 } Route;
 
-typedef struct Writer {
-    MetricsEngine *e;
-    const SampleBatch *batch;
-    Tenant *t;
-    SinkResult *ret;
-    u64 *hints;
-    WriteWait *wait;
-    i64 oldest; /* samples before are too old */
-    Shard *sh;
-    TenantShard *ts;
-    MemTable *table;
-    Buf defs, items, scratch;
-    VEC(Defined) defined;
-    u32 last_sid;
-    u64 active;
-    bool has_items, may_create, has_deferred;
-    i64 base, mint, maxt;
-} Writer;
-
 static void reject(Writer *w, u64 *counter, u64 n, Err err, const Why *why)
 {
     *counter += n;
@@ -163,36 +144,28 @@ static u64 item_points(const SeriesItem *it)
     return (u64)it->samples_len + it->hists_len;
 }
 
-static void why_sample(Why *why, Err e, Labels l, i64 t, const char *what)
+static void why_sample(const Writer *w, Why *why, Err e, const SeriesItem *it, i64 t, const char *what)
 {
     Buf b;
+    Label known[LABELS_MAX];
+    Labels l = it->labels;
+    const u32 *rec = l.len ? NULL : catalogue_record(&w->t->cat, hint_sid(w->t, it->hint));
+    if (rec) {
+        catalogue_labels(&w->t->cat, rec, known);
+        l = (Labels){known, record_labels(rec)};
+    }
     buf_init(&b, 700);
     labels_print(&b, l);
     why_set(why, e, "%s: series %.*s, timestamp %lld", what, (int)b.len, b.at ? b.at : "", (long long)t);
     buf_done(&b);
 }
 
-/* Hands the record collected so far to the log. */
-static void record_send(Writer *w)
+void record_post(Writer *w, u8 type, Buf *bytes, Defined *defined, u32 defined_len)
 {
-    if (!w->has_items && !w->defined.len)
-        return;
     Shard *sh = w->sh;
     Pending *p = mem_new(Pending);
     *p = (Pending){
-        .sh = sh, .gen = sh->gen, .wait = w->wait, .defs = w->defined.at, .defs_len = (u32)w->defined.len};
-    memset(&w->defined, 0, sizeof w->defined);
-    buf_init(&p->bytes, RECORD_BUF_MAX);
-    buf_reserve(&p->bytes, w->defs.len + w->items.len + w->t->name.len + 32);
-    record_begin(&p->bytes, w->t->name);
-    wr_varint(&p->bytes, p->defs_len);
-    buf_put(&p->bytes, w->defs.at, w->defs.len);
-    wr_zigzag(&p->bytes, w->base);
-    buf_put(&p->bytes, w->items.at, w->items.len);
-    buf_clear(&w->defs);
-    buf_clear(&w->items);
-    w->last_sid = 0;
-    w->has_items = false;
+        .sh = sh, .gen = sh->gen, .wait = w->wait, .defs = defined, .defs_len = defined_len, .bytes = *bytes};
     if (w->wait) {
         mutex_lock(&w->wait->lock);
         w->wait->refs++;
@@ -203,8 +176,29 @@ static void record_send(Writer *w)
     sh->in_flight[p->gen]++;
     sh->in_flight_bytes += p->bytes.len;
     mutex_unlock(&sh->io_lock);
-    LogRecord r = {.lane = LANE_OF(sh), .type = RECORD_WRITE, .bytes = buf_view(&p->bytes)};
+    LogRecord r = {.lane = LANE_OF(sh), .type = type, .bytes = buf_view(&p->bytes)};
     ilog_append(w->e->log, &r, w->wait != NULL, record_done, p);
+}
+
+/* Hands the record collected so far to the log. */
+static void record_send(Writer *w)
+{
+    if (!w->has_items && !w->defined.len)
+        return;
+    Buf b;
+    buf_init(&b, RECORD_BUF_MAX);
+    buf_reserve(&b, w->defs.len + w->items.len + w->t->name.len + 32);
+    record_begin(&b, w->t->name);
+    wr_varint(&b, w->defined.len);
+    buf_put(&b, w->defs.at, w->defs.len);
+    wr_zigzag(&b, w->base);
+    buf_put(&b, w->items.at, w->items.len);
+    buf_clear(&w->defs);
+    buf_clear(&w->items);
+    w->last_sid = 0;
+    w->has_items = false;
+    record_post(w, RECORD_WRITE, &b, w->defined.at, (u32)w->defined.len);
+    memset(&w->defined, 0, sizeof w->defined);
 }
 
 static void define(Writer *w, u32 sid, Labels l)
@@ -276,7 +270,7 @@ static bool is_storable(Writer *w, const SeriesItem *it, i64 t, MemResult how)
 {
     Why why;
     if (how == MEM_CONFLICT) {
-        why_sample(&why, E_CONFLICT, it->labels, t, "duplicate sample for timestamp with another value");
+        why_sample(w, &why, E_CONFLICT, it, t, "duplicate sample for timestamp with another value");
         reject(w, &w->ret->rejected_conflict, 1, E_CONFLICT, &why);
         return false;
     }
@@ -291,8 +285,7 @@ static bool is_too_old(Writer *w, const SeriesItem *it, i64 t)
     if (t >= w->oldest)
         return false;
     Why why;
-    why_sample(&why, E_TOO_OLD, it->labels, t,
-               "sample is too old: before the out-of-order window or retention");
+    why_sample(w, &why, E_TOO_OLD, it, t, "sample is too old: before the out-of-order window or retention");
     reject(w, &w->ret->rejected_old, 1, E_TOO_OLD, &why);
     return true;
 }
@@ -315,7 +308,7 @@ static u32 floats_write(Writer *w, const SeriesItem *it, u32 local, Buf *out, bo
             *is_new |= first;
         }
         wr_zigzag(out, (i64)((u64)s.t - (u64)w->base));
-        record_value(out, s.v);
+        value_write(out, s.v);
         n++;
     }
     w->ret->samples_ok += n;
@@ -434,6 +427,7 @@ static Err probe(Writer *w)
     Err e = h.err != OK && h.err != E_NOSPACE ? h.err : ilog_append_wait(w->e->log, &r, NULL, &h.why);
     if (e == OK) {
         sh->is_degraded = false;
+        sh->log_epoch++;
         return OK;
     }
     w->ret->err = e;
@@ -441,25 +435,26 @@ static Err probe(Writer *w)
     return e;
 }
 
-static void shard_write(Writer *w, Route *routes, u32 first)
+bool shard_enter(Writer *w)
+{
+    mutex_lock(&w->sh->lock);
+    if (probe(w) != OK) {
+        mutex_unlock(&w->sh->lock);
+        return false;
+    }
+    w->ts = &w->t->shards[w->sh->index];
+    if (!w->ts->cur)
+        w->ts->cur = mem_new_table(w->e->account);
+    w->table = w->ts->cur;
+    w->table_bytes = w->table->bytes;
+    redefine(w);
+    return true;
+}
+
+void shard_leave(Writer *w)
 {
     Shard *sh = w->sh;
-    MetricsEngine *e = w->e;
-    mutex_lock(&sh->lock);
-    if (probe(w) != OK) {
-        mutex_unlock(&sh->lock);
-        return;
-    }
-    w->ts = &w->t->shards[sh->index];
-    if (!w->ts->cur)
-        w->ts->cur = mem_new_table(e->account);
-    w->table = w->ts->cur;
-    u64 before = w->table->bytes;
-    redefine(w);
-    for (u32 i = first; i; i = routes[i].next)
-        item_write(w, &routes[i]);
-    record_send(w);
-    e->mem_bytes += w->table->bytes - before;
+    w->e->mem_bytes += w->table->bytes - w->table_bytes;
     mutex_unlock(&sh->lock);
     if (!w->wait) { /* nobody waits for these, but they must not pile up */
         mutex_lock(&sh->io_lock);
@@ -467,6 +462,16 @@ static void shard_write(Writer *w, Route *routes, u32 first)
             cond_wait(&sh->io_cond, &sh->io_lock);
         mutex_unlock(&sh->io_lock);
     }
+}
+
+static void shard_write(Writer *w, Route *routes, u32 first)
+{
+    if (!shard_enter(w))
+        return;
+    for (u32 i = first; i; i = routes[i].next)
+        item_write(w, &routes[i]);
+    record_send(w);
+    shard_leave(w);
 }
 
 /* ---- metadata ---- */
@@ -495,27 +500,26 @@ static void metadata_write(Writer *w)
         return;
     }
     /* Nobody waits for metadata: it comes again with the next scrape or push. */
-    Pending *p = mem_new(Pending);
-    *p = (Pending){.sh = sh, .gen = sh->gen, .bytes = b};
-    mutex_lock(&sh->io_lock);
-    sh->in_flight[p->gen]++;
-    sh->in_flight_bytes += b.len;
-    mutex_unlock(&sh->io_lock);
-    LogRecord r = {.lane = LANE_OF(sh), .type = RECORD_META, .bytes = buf_view(&p->bytes)};
-    ilog_append(w->e->log, &r, false, record_done, p);
+    WriteWait *wait = w->wait;
+    w->wait = NULL;
+    record_post(w, RECORD_META, &b, NULL, 0);
+    w->wait = wait;
     mutex_unlock(&sh->lock);
 }
 
 /* ---- the batch ---- */
 
-/* A hint is an id; that it fits is verified label by label, which needs no hash and no lock. */
+u32 hint_sid(const Tenant *t, u64 hint)
+{
+    return hint >> 32 == t->hint_salt && catalogue_record(&t->cat, (u32)hint) ? (u32)hint : 0;
+}
+
+/* A hint is an id; that it fits labels which come with it is verified one by one, which needs no hash and no lock. */
 static u32 hint_check(const Tenant *t, const SeriesItem *it, u32 *ret_shard)
 {
-    if (it->hint >> 32 != t->hint_salt)
-        return 0;
-    u32 sid = (u32)it->hint;
-    const u32 *rec = catalogue_record(&t->cat, sid);
-    if (!rec || !catalogue_is(&t->cat, rec, it->labels))
+    u32 sid = hint_sid(t, it->hint);
+    const u32 *rec = sid ? catalogue_record(&t->cat, sid) : NULL;
+    if (!rec || (it->labels.len && !catalogue_is(&t->cat, rec, it->labels)))
         return 0;
     *ret_shard = record_shard(rec);
     return sid;
@@ -530,6 +534,10 @@ static void route(const Writer *w, Route *routes, u32 *heads)
         u32 shard;
         Route *r = &routes[i + 1];
         *r = (Route){.item = i, .sid = hint_check(w->t, it, &shard)};
+        if (!r->sid && it->hint && !it->labels.len) {
+            w->ret->unknown += item_points(it);
+            continue;
+        }
         if (!r->sid) {
             LabelsHash h = catalogue_hash(it->labels);
             r->hash = h.labels;
@@ -588,7 +596,7 @@ static Err gate(MetricsEngine *e, const SampleBatch *b, Why *why)
             (unsigned long long)used, (unsigned long long)e->c.memtable_bytes_max);
     }
     if (e->account) {
-        size_t guess = (size_t)b->series_len * 64;
+        size_t guess = (size_t)b->series_len * 64 + b->row.len * sizeof(u64);
         TRY(account_charge(e->account, guess, why));
         account_uncharge(e->account, guess);
     }
@@ -660,6 +668,50 @@ static u64 tenant_active(const MetricsEngine *e, Tenant *t)
     return n;
 }
 
+static void items_write(Writer *w)
+{
+    MetricsEngine *e = w->e;
+    Route *routes = mem_alloc(((size_t)w->batch->series_len + 1) * sizeof(Route));
+    u32 heads[SHARDS_MAX] = {0};
+    w->may_create = w->has_deferred = false;
+    route(w, routes, heads);
+    for (u32 i = 0; i < e->shards_len; i++)
+        if (heads[i]) {
+            w->sh = &e->shards[i];
+            shard_write(w, routes, heads[i]);
+        }
+    if (w->has_deferred)
+        deferred_write(w, routes);
+    mem_free(routes);
+}
+
+/* What of the row found no place in a group, as items. */
+static void loose_write(Writer *w)
+{
+    const SampleBatch *own = w->batch;
+    u64 *hints = w->hints;
+    for (size_t i = 0; i < w->loose.len; i++)
+        w->loose.at[i].samples = &w->loose_samples.at[i];
+    SampleBatch b = {.tenant = own->tenant, .series = w->loose.at, .series_len = (u32)w->loose.len};
+    w->batch = &b;
+    w->hints = NULL;
+    items_write(w);
+    w->batch = own;
+    w->hints = hints;
+    vec_done(&w->loose);
+    vec_done(&w->loose_samples);
+}
+
+static i64 base_time(const MetricsEngine *e, const SampleBatch *b)
+{
+    if (b->row.len)
+        return b->row.t;
+    for (u32 i = 0; i < b->series_len; i++)
+        if (b->series[i].samples_len)
+            return b->series[i].samples[0].t;
+    return clock_wall_ms(e->c.clock);
+}
+
 void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResult *ret)
 {
     MetricsEngine *e = (MetricsEngine *)((char *)s - offsetof(MetricsEngine, sink));
@@ -672,12 +724,7 @@ void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResul
     w.t = engine_tenant(e, b->tenant, true);
     w.oldest = oldest_accepted(e, w.t);
     w.active = e->c.series_max ? tenant_active(e, w.t) : 0;
-    w.base = clock_wall_ms(e->c.clock);
-    for (u32 i = 0; i < b->series_len; i++)
-        if (b->series[i].samples_len) {
-            w.base = b->series[i].samples[0].t;
-            break;
-        }
+    w.base = base_time(e, b);
     buf_init(&w.defs, RECORD_BUF_MAX);
     buf_init(&w.items, RECORD_BUF_MAX);
     buf_init(&w.scratch, RECORD_BUF_MAX);
@@ -687,16 +734,12 @@ void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResul
         mutex_init(&w.wait->lock, RANK_LEAF);
         cond_init(&w.wait->done);
     }
-    Route *routes = mem_alloc(((size_t)b->series_len + 1) * sizeof(Route));
-    u32 heads[SHARDS_MAX] = {0};
-    route(&w, routes, heads);
-    for (u32 i = 0; i < e->shards_len; i++)
-        if (heads[i]) {
-            w.sh = &e->shards[i];
-            shard_write(&w, routes, heads[i]);
-        }
-    if (w.has_deferred)
-        deferred_write(&w, routes);
+    if (b->row.len)
+        row_write(&w);
+    if (w.loose.len)
+        loose_write(&w);
+    if (b->series_len)
+        items_write(&w);
     if (b->metadata_len)
         metadata_write(&w);
     if (w.maxt >= w.mint)
@@ -704,11 +747,24 @@ void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResul
     if (w.wait)
         wait_for_log(&w);
     count(&w);
-    mem_free(routes);
     buf_done(&w.defs);
     buf_done(&w.items);
     buf_done(&w.scratch);
     vec_done(&w.defined);
     if (e->mem_bytes > e->c.memtable_bytes_max / 2)
         engine_wake(e, true, false);
+}
+
+bool engine_hint_labels(SampleSink *s, Str tenant, u64 hint, Arena *arena, Labels *ret)
+{
+    MetricsEngine *e = (MetricsEngine *)((char *)s - offsetof(MetricsEngine, sink));
+    Tenant *t = engine_tenant(e, tenant, false);
+    u32 sid = t ? hint_sid(t, hint) : 0;
+    const u32 *rec = sid ? catalogue_record(&t->cat, sid) : NULL;
+    if (!rec)
+        return false;
+    Label own[LABELS_MAX];
+    catalogue_labels(&t->cat, rec, own);
+    *ret = labels_dup(arena, (Labels){own, record_labels(rec)});
+    return !arena_over(arena);
 }

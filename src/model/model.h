@@ -264,7 +264,8 @@ MetricType metric_type_parse(Str s);        /* unknown for unknown words; "untyp
 /* ---- the sink ----
  * A batch is decoded by an edge into borrowed slices (valid during the call) and goes to one SampleSink: the store,
  * a remote_write queue, or a tee over several, composed in cmd/. One SeriesBatchItem = one series with its points.
- * `hint` (0 = none) is a cache handle the sink returned earlier for exactly these labels: see ret_hints. */
+ * `hint` (0 = none) is a cache handle the sink returned earlier for exactly these labels: see ret_hints. An item without labels
+ * means the series of its hint. */
 typedef struct SeriesItem {
     Labels labels;
     u64 hint;
@@ -281,10 +282,20 @@ typedef struct MetadataItem {
     Str family, help, unit;
     MetricType type;
 } MetadataItem;
+/* Samples of many known series at one time: what a scrape brings again and again, without a word about labels. */
+typedef struct SampleRow {
+    const u64 *hints; /* from this sink, for this tenant */
+    const f64 *values;
+    u32 len;
+    i64 t;
+    u64 *
+        group; /* what the sink remembers about this list of hints; 0 at first. NULL: nothing is remembered */
+} SampleRow;
 typedef struct SampleBatch {
     Str tenant;
     const SeriesItem *series;
     u32 series_len;
+    SampleRow row; /* comes before the series */
     const MetadataItem *metadata;
     u32 metadata_len;
     bool from_self; /* scrape or rule: nobody waits for durability */
@@ -297,14 +308,19 @@ typedef struct SinkResult {
     u64 samples_ok, histograms_ok, exemplars_ok;
     u64 rejected_old, rejected_conflict, rejected_invalid, rejected_limit, out_of_order;
     u64 series_added; /* series never seen before (of this engine's memory) */
+    u64 unknown; /* samples left out because their hint is outdated and no labels came with it: send the labels */
 } SinkResult;
 
 typedef struct SampleSink SampleSink;
 struct SampleSink {
     /* Blocking; call on a pool thread or a producer's own thread. Returns when the batch is applied, and, unless from_self,
      * durable. ret_hints may be NULL, else series_len entries that may be passed back as SeriesItem.hint (0 = none). A
-     * wrong or outdated hint is detected by the sink, never trusted. */
+     * hint that comes with other labels, or from before the sink was opened, is detected and never used. */
     void (*write)(SampleSink *s, const SampleBatch *batch, u64 *ret_hints, SinkResult *ret);
+    /* The labels behind a hint, copied into the arena; false when it is outdated. NULL in sinks that give no hints. */
+    bool (*labels)(SampleSink *s, Str tenant, u64 hint, Arena *arena, Labels *ret);
+    /* Nothing would be done with a batch now. NULL = never so. */
+    bool (*is_idle)(SampleSink *s);
 };
 
 /* Log records and spans get their sinks (LogSink, SpanSink) with the event engine. */

@@ -1,5 +1,7 @@
 #include "wire/expo.h"
 #include <stdio.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 /* ---- negotiation ---- */
 
@@ -165,9 +167,36 @@ ExpoParser *expo_new(Str page, ExpoFormat f, const ExpoOptions *o, Arena *arena)
     return p;
 }
 
-void expo_expect(ExpoParser *p, Str series_text)
+/* Pieces of at most 240 bytes: longer ones make XXH3 derive a secret from the key each time. */
+u64 expo_hash(Str text, u64 key)
 {
-    p->expected = series_text;
+    for (; text.len > 240; text = str_skip(text, 240))
+        key = XXH3_64bits_withSeed(text.at, 240, key);
+    return XXH3_64bits_withSeed(text.at, text.len, key);
+}
+
+void expo_expect(ExpoParser *p, u32 len, u64 hash, u64 key)
+{
+    p->expected_len = len;
+    p->expected_hash = hash;
+    p->expected_key = key;
+}
+
+bool expo_skip(ExpoParser *p, u32 len, u64 hash, u64 key, u32 lines, const MetricType *type)
+{
+    if (p->format == EXPO_PROTOBUF || p->has_created || p->nhcb.is_on || (size_t)(p->end - p->at) < len ||
+        expo_hash(str_of(p->at, len), key) != hash)
+        return false;
+    p->at += len;
+    p->line += lines;
+    if (type)
+        p->type = *type;
+    return true;
+}
+
+Str expo_rest(const ExpoParser *p)
+{
+    return str_of(p->at, (size_t)(p->end - p->at));
 }
 
 Err expo_raw_next(ExpoParser *p, ExpoItem *ret, Why *why)
@@ -175,6 +204,7 @@ Err expo_raw_next(ExpoParser *p, ExpoItem *ret, Why *why)
     if (p->is_done)
         return E_NOT_FOUND;
     ret->exemplars_len = 0;
+    ret->is_expected = false;
     ret->start_t = 0;
     ret->hist = NULL;
     ret->labels = (Labels){0};

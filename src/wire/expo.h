@@ -53,7 +53,8 @@ struct ExpoParser {
     u32 line;
     MetricType type;
     bool is_done, has_created;
-    Str expected; /* expo_expect */
+    u32 expected_len; /* expo_expect; 0 = none */
+    u64 expected_hash, expected_key;
     Label *scratch;
     u32 scratch_len, scratch_cap;
     char *key; /* protobuf's series_text */

@@ -83,8 +83,9 @@ static const char *string_end(ExpoParser *p, const char *at, u32 *lines)
 static const f64 pow10_exact[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-/* Decimals whose digits fit 2^53 and whose power of ten is exact: one rounding, so the result is the nearest double. */
-static bool fast_decimal(const char *at, const char *end, f64 *ret)
+/* Decimals whose digits fit 2^53 and whose power of ten is exact: one rounding, so the result is the nearest double. Returns
+ * where the number ends; NULL: this is another kind of number, or none. */
+static const char *scan_decimal(const char *at, const char *end, f64 *ret)
 {
     bool neg = false;
     if (at < end && (*at == '-' || *at == '+'))
@@ -92,41 +93,42 @@ static bool fast_decimal(const char *at, const char *end, f64 *ret)
     u64 m = 0;
     i32 exp = 0;
     const char *digits = at;
-    while (at < end && is_class(*at, C_DIGIT))
-        m = m * 10 + (u64)(*at++ - '0');
+    for (u32 d; at < end && (d = (u32)(u8)*at - '0') < 10; at++)
+        m = m * 10 + d;
     size_t n = (size_t)(at - digits);
     if (at < end && *at == '.') {
         const char *frac = ++at;
-        while (at < end && is_class(*at, C_DIGIT))
-            m = m * 10 + (u64)(*at++ - '0');
-        exp = -(i32)MIN(at - frac, 100);
+        for (u32 d; at < end && (d = (u32)(u8)*at - '0') < 10; at++)
+            m = m * 10 + d;
         n += (size_t)(at - frac);
+        exp = -(i32)MIN(at - frac, 100);
     }
     if (n == 0 || n > 18 || m > 1ULL << 53)
-        return false;
+        return NULL;
     if (at < end && (*at == 'e' || *at == 'E')) {
         at++;
         bool eneg = false;
         if (at < end && (*at == '-' || *at == '+'))
             eneg = *at++ == '-';
-        if (end - at < 1 || end - at > 3)
-            return false;
+        const char *from = at;
         i32 e = 0;
-        while (at < end && is_class(*at, C_DIGIT))
-            e = e * 10 + (*at++ - '0');
+        for (; at < end && at - from < 4 && is_class(*at, C_DIGIT); at++)
+            e = e * 10 + (*at - '0');
+        if (at == from || at - from > 3)
+            return NULL;
         exp += eneg ? -e : e;
     }
-    if (at != end || exp < -22 || exp > 22)
-        return false;
+    if (exp < -22 || exp > 22)
+        return NULL;
     f64 v = exp < 0 ? (f64)m / pow10_exact[-exp] : (f64)m * pow10_exact[exp];
     *ret = neg ? -v : v;
-    return true;
+    return at;
 }
 
 /* Go's ParseFloat without hexadecimal forms and underscores, as Prometheus reads expositions. */
 static bool read_f64(const char *at, const char *end, f64 *ret)
 {
-    if (fast_decimal(at, end, ret))
+    if (scan_decimal(at, end, ret) == end)
         return true;
     for (const char *c = at; c < end; c++)
         if (*c == 'x' || *c == 'X' || *c == 'p' || *c == 'P' || *c == '_')
@@ -428,13 +430,19 @@ static Err om_after_series(ExpoParser *p, const char *at, ExpoItem *ret, Why *wh
 static Err text_after_series(ExpoParser *p, const char *at, ExpoItem *ret, Why *why)
 {
     const char *word = at = skip_blanks(p, at);
+    ret->t = INT64_MIN;
+    const char *stop = scan_decimal(at, p->end, &ret->value);
+    if (stop && stop < p->end && *stop == '\n') { /* nearly every line: a plain number and nothing after it */
+        p->at = stop + 1;
+        p->line++;
+        return OK;
+    }
     while (at < p->end && *at != ' ' && *at != '\n' && *at != '\t' && *at != '{')
         at++;
     if (at == word)
         return expo_fail(p, at, why, "expected a value after the series");
     if (!read_f64(word, at, &ret->value))
         return expo_fail(p, word, why, "the value is not a number");
-    ret->t = INT64_MIN;
     word = at = skip_blanks(p, at);
     if (at < p->end && is_class(*at, C_DIGIT)) {
         u64 t = 0;
@@ -454,10 +462,12 @@ static Err read_series(ExpoParser *p, const char *at, ExpoItem *ret, Why *why)
     u32 lines = 0;
     ret->line = p->line;
     ret->col = (u32)(start - p->at) + 1;
-    size_t len = p->expected.len;
+    size_t len = p->expected_len;
+    ret->is_expected = false;
     if (len && (size_t)(p->end - at) > len + 1 && at[len] == ' ' && !is_class(at[len + 1], C_BLANK) &&
-        at[len + 1] != '{' && memcmp(at, p->expected.at, len) == 0) {
+        at[len + 1] != '{' && expo_hash(str_of(at, len), p->expected_key) == p->expected_hash) {
         at += len;
+        ret->is_expected = true;
     } else {
         at = skip_class(at, p->end, C_NAME | C_DIGIT | C_COLON);
         const char *brace = skip_blanks(p, at);
@@ -467,7 +477,7 @@ static Err read_series(ExpoParser *p, const char *at, ExpoItem *ret, Why *why)
                 return expo_fail(p, brace, why, "the label set does not end");
         }
     }
-    p->expected.len = 0;
+    p->expected_len = 0;
     ret->kind = EXPO_SERIES;
     ret->series_text = str_of(start, (size_t)(at - start));
     ret->name = S("");
@@ -637,7 +647,7 @@ static void note_created(ExpoParser *p, Str family)
     if (!has_start_t(p->type))
         return;
     ExpoParser ahead = *p;
-    ahead.expected.len = ahead.scratch_cap = 0;
+    ahead.expected_len = ahead.scratch_cap = 0;
     ahead.options.no_created_series = false;
     while (ahead.at < p->end) {
         const char *at = ahead.at, *nl = memchr(at, '\n', (size_t)(p->end - at));

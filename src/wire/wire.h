@@ -85,6 +85,7 @@ typedef struct ExpoItem {
     MetricType type; /* EXPO_TYPE; current family's for series */
     Str text;        /* help, unit (unescaped) */
     u32 line, col;
+    bool is_expected; /* series_text is what expo_expect announced */
 } ExpoItem;
 typedef struct ExpoParser ExpoParser;
 typedef struct ExpoOptions {
@@ -93,9 +94,16 @@ typedef struct ExpoOptions {
     bool no_created_series; /* OpenMetrics: _created lines feed start_t only */
 } ExpoOptions;
 ExpoParser *expo_new(Str page, ExpoFormat f, const ExpoOptions *o, Arena *arena);
-/* For scrape caches: the next line is expected to be this series (its series_text of the last scrape). When the bytes agree
- * the label set is not even scanned; when not, nothing is lost. The bytes must have passed expo_labels once. */
-void expo_expect(ExpoParser *p, Str series_text);
+/* For scrape caches, which know lines by length and hash alone. The key is the cache's own and secret, so that no page can be made
+ * whose lines are taken for others. */
+u64 expo_hash(Str text, u64 key);
+/* The next line is expected to be this series. When the bytes agree the label set is not even scanned; when not, nothing is
+ * lost. Text formats only; the bytes must have passed expo_labels once. */
+void expo_expect(ExpoParser *p, u32 len, u64 hash, u64 key);
+/* Passes over the next len bytes when they are what lay between two series before: comments, `lines` of them, the last TYPE
+ * among them being `type` (NULL: there was none). False: they are not, or may not be skipped here. */
+bool expo_skip(ExpoParser *p, u32 len, u64 hash, u64 key, u32 lines, const MetricType *type);
+Str expo_rest(const ExpoParser *p); /* what of the page is still to be read */
 /* OK and an item; E_NOT_FOUND at the end; E_PARSE with line and column. Items are valid until the next call. */
 Err expo_next(ExpoParser *p, ExpoItem *ret, Why *why);
 /* Fills item->labels and name for the current series item. Parsed and judged here, on demand: a cache that has seen

@@ -96,6 +96,11 @@ static void sink_write(SampleSink *sink, const SampleBatch *batch, u64 *ret_hint
     }
 }
 
+static bool sink_is_idle(SampleSink *sink)
+{
+    return !remote_write_is_active((RemoteWrite *)sink);
+}
+
 SampleSink *remote_write_sink(RemoteWrite *rw)
 {
     return &rw->sink;
@@ -115,6 +120,7 @@ RemoteWrite *remote_write_new(const RemoteWriteOptions *o)
 {
     RemoteWrite *rw = mem_new(RemoteWrite);
     rw->sink.write = sink_write;
+    rw->sink.is_idle = sink_is_idle;
     rw->o = *o;
     rw->dir = mem_strdup(str_c(o->dir));
     rw->user_agent = mem_strdup(o->user_agent.len ? o->user_agent : S("pharos"));

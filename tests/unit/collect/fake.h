@@ -43,7 +43,47 @@ typedef struct FakeWorld {
     VEC(MetadataItem) metadata;
     u64 batches, hinted, exemplars;
     Err sink_err;
+    VEC(Labels) known; /* by hint - 1 */
+    u64 forgotten;     /* hints up to here are no longer known */
+    bool gives_no_hints;
 } FakeWorld;
+
+static bool fake_labels(SampleSink *s, Str tenant, u64 hint, Arena *arena, Labels *ret)
+{
+    FakeWorld *w = (FakeWorld *)s;
+    if (hint <= w->forgotten)
+        return false;
+    assert_true(hint <= w->known.len);
+    *ret = labels_dup(arena, w->known.at[hint - 1]);
+    return true;
+}
+
+static u64 fake_hint(FakeWorld *w, Labels l)
+{
+    for (size_t i = w->forgotten; i < w->known.len; i++)
+        if (labels_eq(w->known.at[i], l))
+            return i + 1;
+    vec_push(&w->known, labels_dup(&w->arena, l));
+    return w->known.len;
+}
+
+/* The row as items, which is what it means. */
+static SampleBatch fake_unroll(FakeWorld *w, const SampleBatch *b, Arena *a)
+{
+    SeriesItem *items = arena_array(a, SeriesItem, b->row.len + b->series_len + 1);
+    Sample *samples = arena_array(a, Sample, b->row.len + 1);
+    for (u32 i = 0; i < b->row.len; i++) {
+        assert_true(b->row.hints[i] != 0);
+        samples[i] = (Sample){b->row.t, b->row.values[i]};
+        items[i] = (SeriesItem){.hint = b->row.hints[i], .samples = &samples[i], .samples_len = 1};
+    }
+    if (b->series_len)
+        memcpy(items + b->row.len, b->series, b->series_len * sizeof *items);
+    SampleBatch all = *b;
+    all.series = items;
+    all.series_len += b->row.len;
+    return all;
+}
 
 static void fake_write(SampleSink *s, const SampleBatch *b, u64 *hints, SinkResult *ret)
 {
@@ -56,8 +96,16 @@ static void fake_write(SampleSink *s, const SampleBatch *b, u64 *hints, SinkResu
         snprintf(ret->why.text, sizeof ret->why.text, "the disk is full");
         return;
     }
-    for (u32 i = 0; i < b->series_len; i++) {
-        const SeriesItem *item = &b->series[i];
+    Arena arena;
+    arena_init(&arena, NULL, 0);
+    SampleBatch all = fake_unroll(w, b, &arena);
+    for (u32 i = 0; i < all.series_len; i++) {
+        SeriesItem filled = all.series[i], *item = &filled;
+        if (item->hint && !item->labels.len &&
+            !fake_labels(s, b->tenant, item->hint, &arena, &item->labels)) {
+            ret->unknown += item->samples_len;
+            continue;
+        }
         Buf text;
         buf_init(&text, 4096);
         labels_print(&text, item->labels);
@@ -65,13 +113,13 @@ static void fake_write(SampleSink *s, const SampleBatch *b, u64 *hints, SinkResu
             assert_true(str_cmp(item->labels.at[k - 1].name, item->labels.at[k].name) < 0);
         Str series = arena_dup(&w->arena, buf_view(&text));
         buf_done(&text);
-        u64 own = hash_str(series) | 1;
+        u64 own = w->gives_no_hints ? 0 : fake_hint(w, item->labels);
         if (item->hint) {
             assert_true(item->hint == own);
             w->hinted++;
         }
-        if (hints)
-            hints[i] = own;
+        if (hints && i >= b->row.len)
+            hints[i - b->row.len] = own;
         for (u32 k = 0; k < item->samples_len; k++)
             vec_push(&w->stored,
                      (StoredSample){series, item->samples[k].t, item->samples[k].v, false, item->hint});
@@ -82,6 +130,7 @@ static void fake_write(SampleSink *s, const SampleBatch *b, u64 *hints, SinkResu
         ret->samples_ok += item->samples_len;
         ret->histograms_ok += item->hists_len;
     }
+    arena_done(&arena);
     for (u32 i = 0; i < b->metadata_len; i++)
         vec_push(&w->metadata,
                  (MetadataItem){arena_dup(&w->arena, b->metadata[i].family),
@@ -146,6 +195,7 @@ static inline void fake_init(FakeWorld *w, i64 wall_ms)
 {
     *w = (FakeWorld){0};
     w->sink.write = fake_write;
+    w->sink.labels = fake_labels;
     virtual_clock_init(&w->clock, wall_ms * NS_PER_MS);
     w->loop = loop_new(&w->clock.clock);
     arena_init(&w->arena, NULL, 0);
@@ -201,6 +251,7 @@ static inline void fake_done(FakeWorld *w)
     for (int i = 0; i < 5; i++)
         loop_run_once(w->loop, 0);
     loop_free(w->loop);
+    vec_done(&w->known);
     vec_done(&w->stored);
     vec_done(&w->metadata);
     arena_done(&w->arena);

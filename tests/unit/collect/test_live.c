@@ -14,11 +14,12 @@ static void count_write(SampleSink *s, const SampleBatch *b, u64 *hints, SinkRes
 {
     CountSink *c = (CountSink *)s;
     *ret = (SinkResult){0};
+    assert_int_equal(b->row.len, 0); /* no hints were given: everything comes with its labels */
     mutex_lock(&c->lock);
     for (u32 i = 0; i < b->series_len; i++) {
         const SeriesItem *item = &b->series[i];
         bool is_up = str_eq(labels_get(item->labels, LABEL_NAME), S("up"));
-        hints[i] = i + 1;
+        hints[i] = 0;
         if (item->samples_len && is_stale(item->samples[0].v))
             c->stale++;
         else if (is_up && item->samples[0].v == 1)

@@ -485,6 +485,211 @@ static void test_wall_clock_jumps(void **state)
     finish(&x);
 }
 
+/* ---- random pages against a plain reading of them ---- */
+
+static u64 rnd_state;
+static u64 rnd(void)
+{
+    rnd_state ^= rnd_state << 13;
+    rnd_state ^= rnd_state >> 7;
+    rnd_state ^= rnd_state << 17;
+    return rnd_state;
+}
+
+enum { FAMILIES = 12, LINES_MAX = 64 };
+typedef struct RandomPage {
+    u8 lines[LINES_MAX]; /* family * 4 + series of it */
+    u32 len;
+    u64 helps; /* bits: which families are told about */
+    u32 words; /* a version of the HELP texts */
+} RandomPage;
+
+static void page_change(RandomPage *p)
+{
+    switch (rnd() % 8) {
+    case 0: /* one more, somewhere; perhaps one that is there already */
+        if (p->len < LINES_MAX) {
+            u32 at = (u32)(rnd() % (p->len + 1));
+            memmove(p->lines + at + 1, p->lines + at, p->len - at);
+            p->lines[at] = (u8)(rnd() % (FAMILIES * 4));
+            p->len++;
+        }
+        break;
+    case 1:
+        if (p->len) {
+            u32 at = (u32)(rnd() % p->len);
+            memmove(p->lines + at, p->lines + at + 1, p->len - at - 1);
+            p->len--;
+        }
+        break;
+    case 2:
+        if (p->len > 1) {
+            u32 a = (u32)(rnd() % p->len), b = (u32)(rnd() % p->len);
+            u8 was = p->lines[a];
+            p->lines[a] = p->lines[b];
+            p->lines[b] = was;
+        }
+        break;
+    case 3:
+        p->helps ^= 1ULL << rnd() % FAMILIES;
+        break;
+    case 4:
+        p->words++;
+        break;
+    case 5:
+        p->len = (u32)(rnd() % (p->len + 1));
+        break;
+    default:
+        break;
+    }
+}
+
+static void page_print(const RandomPage *p, Buf *out, bool is_bad)
+{
+    u64 told = 0;
+    for (u32 i = 0; i < p->len; i++) {
+        u32 family = p->lines[i] / 4, k = p->lines[i] % 4;
+        if (p->helps >> family & 1 && !(told >> family & 1))
+            buf_printf(out, "# HELP m%u text %u\n\n# TYPE m%u %s\n", family, p->words % 3, family,
+                       family % 2 ? "gauge" : "histogram");
+        told |= 1ULL << family;
+        if (k == 3) /* relabelled away */
+            buf_printf(out, "m%u{gone=\"yes\",k=\"%u\"} ", family, k);
+        else
+            buf_printf(out, "m%u{b=\"%u\",k=\"a b} %u\"} ", family, k, k);
+        buf_printf(out, rnd() % 3 ? "%llu" : "%llue-2", (unsigned long long)(rnd() % 100000));
+        if (rnd() % 10 == 0)
+            buf_printf(out, " %llu", 1700000000000ULL + rnd() % 3);
+        buf_c(out, "\n");
+    }
+    if (is_bad)
+        buf_c(out, "m1{ 1\n");
+}
+
+typedef struct Expected {
+    VEC(StoredSample) samples;
+    StrMap tracked; /* printed labels -> 1 */
+} Expected;
+
+/* What the page says by the parser alone: the first of equal lines counts, but those with a time of their own all do. */
+static bool page_expect(Str page, Expected *x, Arena *a, i64 now)
+{
+    ExpoParser *p = expo_new(page, EXPO_TEXT, NULL, a);
+    StrMap seen = {0};
+    ExpoItem it;
+    Err e;
+    while ((e = expo_next(p, &it, NULL)) == OK) {
+        if (it.kind != EXPO_SERIES)
+            continue;
+        if ((e = expo_labels(p, &it, NULL)) != OK)
+            break;
+        if (labels_get(it.labels, S("gone")).len)
+            continue;
+        bool again = strmap_find(&seen, it.series_text);
+        strmap_put(&seen, it.series_text, x);
+        if (again && it.t == INT64_MIN)
+            continue;
+        LabelsBuilder b;
+        lb_init(&b, a, it.labels);
+        lb_set(&b, S("instance"), S("h:1"));
+        lb_set(&b, S("job"), S("j"));
+        Buf text;
+        buf_init(&text, 4096);
+        labels_print(&text, lb_build(&b));
+        Str series = arena_dup(a, buf_view(&text));
+        buf_done(&text);
+        if (it.t == INT64_MIN)
+            strmap_put(&x->tracked, series, x);
+        vec_push(&x->samples, (StoredSample){series, it.t == INT64_MIN ? now : it.t, it.value, false, 0});
+    }
+    strmap_done(&seen);
+    return e == E_NOT_FOUND;
+}
+
+static u32 stored_times(const FakeWorld *w, Str series, i64 t, f64 v)
+{
+    u32 n = 0;
+    for (size_t i = 0; i < w->stored.len; i++)
+        n += str_eq(w->stored.at[i].series, series) && w->stored.at[i].t == t &&
+             f64_bits(w->stored.at[i].v) == f64_bits(v);
+    return n;
+}
+
+static void one_random_scrape(World *x, RandomPage *page, StrMap *tracked)
+{
+    Arena a;
+    arena_init(&a, NULL, 0);
+    Buf text;
+    buf_init(&text, 1 << 20);
+    bool bad = rnd() % 20 == 0, forgets = rnd() % 20 == 0;
+    for (u64 n = rnd() % 4; n; n--)
+        page_change(page);
+    page_print(page, &text, bad);
+    x->w.pages_len = 0;
+    fake_page(&x->w, "h:1", buf_cstr(&text));
+    fake_forget(&x->w);
+    if (forgets)
+        x->w.forgotten = x->w.known.len;
+    fake_run(&x->w, 15000, 500);
+    Expected e = {0};
+    i64 now = 0;
+    for (size_t i = 0; i < x->w.stored.len; i++)
+        if (str_starts(x->w.stored.at[i].series, S("up{")))
+            now = x->w.stored.at[i].t;
+    bool whole = page_expect(buf_view(&text), &e, &a, now);
+    assert_int_equal(whole, !bad);
+    if (!whole) {
+        e.samples.len = 0;
+        strmap_done(&e.tracked);
+    }
+    assert_true(fake_last(&x->w, "up{instance=\"h:1\", job=\"j\"}") == whole);
+    for (size_t i = 0; i < e.samples.len; i++) {
+        StoredSample *s = &e.samples.at[i];
+        u32 n = stored_times(&x->w, s->series, s->t, s->v), same = 0;
+        for (size_t k = 0; k < e.samples.len; k++)
+            same += str_eq(e.samples.at[k].series, s->series) && e.samples.at[k].t == s->t &&
+                    e.samples.at[k].v == s->v;
+        if (forgets ? n < same : n != same)
+            fail_msg("%.*s = %g: %u times instead of %u, page\n%s", STR_FMT(s->series), s->v, n, same,
+                     buf_cstr(&text));
+    }
+    u32 markers = 0;
+    StrMapSlot *slot;
+    for (size_t i = 0; (slot = strmap_next(tracked, &i));) {
+        bool due = !strmap_find(&e.tracked, slot->key);
+        u32 n = stored_times(&x->w, slot->key, now, stale_nan());
+        markers += due;
+        if (!forgets && n != due)
+            fail_msg("%.*s: %u markers, due %d, page\n%s", STR_FMT(slot->key), n, due, buf_cstr(&text));
+    }
+    if (!forgets)
+        assert_int_equal(x->w.stored.len, e.samples.len + markers + 5);
+    strmap_done(tracked);
+    *tracked = e.tracked;
+    vec_done(&e.samples);
+    buf_done(&text);
+    arena_done(&a);
+}
+
+static void test_random_pages(void **state)
+{
+    for (u64 seed = 1; seed <= 8; seed++) {
+        World x;
+        start(&x,
+              ONE_JOB("  metric_relabel_configs: [{source_labels: [gone], regex: 'yes', action: drop}]\n"));
+        x.w.gives_no_hints = seed % 4 == 0;
+        rnd_state = seed * 0x9e3779b97f4a7c15ULL;
+        RandomPage page = {0};
+        StrMap tracked = {0};
+        for (int i = 0; i < 30; i++)
+            page.lines[page.len++] = (u8)(rnd() % (FAMILIES * 4));
+        for (int i = 0; i < 120; i++)
+            one_random_scrape(&x, &page, &tracked);
+        strmap_done(&tracked);
+        finish(&x);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +709,7 @@ int main(void)
         cmocka_unit_test(test_bucket_limit),
         cmocka_unit_test(test_targets_json),
         cmocka_unit_test(test_wall_clock_jumps),
+        cmocka_unit_test(test_random_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

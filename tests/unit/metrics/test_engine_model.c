@@ -74,7 +74,7 @@ static void hist_of(f64 v, Histogram *h, HistSpan *span, f64 *bucket)
 }
 
 /* One batch of a few samples; what the sink says must be what the model says. */
-static void step_write(Bench *b, u64 *hints)
+static void step_write(Bench *b, u64 *hints, bool *known)
 {
     enum { MAX_ITEMS = 12 };
     Names names[MAX_ITEMS];
@@ -126,8 +126,67 @@ static void step_write(Bench *b, u64 *hints)
     assert_int_equal(r.rejected_conflict, conflicts);
     assert_int_equal(r.err, conflicts ? E_CONFLICT : OK);
     for (u32 k = 0; k < n; k++)
-        if (out[k])
+        if (out[k]) {
             hints[of[k]] = out[k];
+            known[of[k]] = true;
+        }
+}
+
+/* Targets: lists of series that mostly come in the same order at a later time, as scrapes do. */
+typedef struct Target {
+    u32 series[SERIES], len, at;
+    f64 v[SERIES];
+    u64 note;
+} Target;
+static Target targets[3];
+
+static void target_shuffle(Target *t)
+{
+    t->len = 1 + (u32)(rnd() % SERIES);
+    for (u32 i = 0; i < t->len; i++)
+        t->series[i] = rnd() % 20 ? (u32)(rnd() % SERIES) : i; /* also the same one twice */
+}
+
+/* One row. Hints are those of this opening of the engine (known) or older ones, which it must refuse. */
+static void step_row(Bench *b, const u64 *hints, const bool *known)
+{
+    Target *t = &targets[rnd() % COUNT_OF(targets)];
+    u64 row_hints[SERIES], ok = 0, conflicts = 0, unknown = 0;
+    f64 values[SERIES];
+    u32 n = 0;
+    if (!t->len || rnd() % 12 == 0)
+        target_shuffle(t);
+    t->at = rnd() % 8 ? t->at + 1 + (u32)(rnd() % 2) : (u32)(rnd() % TIMES);
+    t->at %= TIMES;
+    for (u32 k = 0; k < t->len; k++) {
+        u32 series = t->series[k];
+        if (!hints[series] || rnd() % 40 == 0)
+            continue; /* comes as an item first; or is not on the page this time */
+        if (rnd() % 3 == 0)
+            t->v[k] = rnd() % 2 ? value_of(rnd()) : t->v[k] + (f64)(rnd() % 1000) / 100;
+        row_hints[n] = hints[series];
+        values[n] =
+            rnd() % 200 ? t->v[k] : f64_from_bits(0x7ff4dead0ab5e47dULL); /* what columns use for "none" */
+        Cell *c = &model[series][t->at];
+        if (!known[series]) {
+            unknown++;
+        } else if (c->in_memtable && (c->is_hist || f64_bits(c->v) != f64_bits(values[n]))) {
+            conflicts++;
+        } else {
+            *c = (Cell){true, false, true, values[n]};
+            ok++;
+        }
+        n++;
+    }
+    SampleBatch batch = {.tenant = S("x"),
+                         .row = {row_hints, values, n, time_of(t->at), rnd() % 10 ? &t->note : NULL},
+                         .from_self = rnd() % 2};
+    SinkResult r;
+    metrics_sink(b->e)->write(metrics_sink(b->e), &batch, NULL, &r);
+    assert_int_equal(r.samples_ok, ok);
+    assert_int_equal(r.rejected_conflict, conflicts);
+    assert_int_equal(r.unknown, unknown);
+    assert_int_equal(r.err, conflicts ? E_CONFLICT : OK);
 }
 
 static void memtable_is_flushed(void)
@@ -180,7 +239,8 @@ static void same_series(const SeriesView *v, u32 series, u32 lo, u32 hi)
             fail_msg("series %u at %u: float and histogram mixed up", series, i);
         f64 got = h ? h->count : v->v[at];
         if (f64_bits(got) != f64_bits(c->v))
-            fail_msg("series %u at %u: got %a, want %a", series, i, got, c->v);
+            fail_msg("series %u at %u: got %a (%llx), want %a (%llx)", series, i, got,
+                     (unsigned long long)f64_bits(got), c->v, (unsigned long long)f64_bits(c->v));
         at++;
     }
     assert_int_equal(at, v->n);
@@ -245,7 +305,9 @@ static void run(u64 seed, u32 steps)
 {
     rnd_state = seed * 0x9e3779b97f4a7c15ULL + 1;
     memset(model, 0, sizeof model);
+    memset(targets, 0, sizeof targets);
     u64 hints[SERIES] = {0};
+    bool known[SERIES] = {0};
     Bench b;
     bench_init(&b);
     bench_open(&b);
@@ -253,8 +315,10 @@ static void run(u64 seed, u32 steps)
     log_set_level(LOG_LEVEL_WARN);
     for (u32 i = 0; i < steps; i++) {
         u64 what = rnd() % 100;
-        if (what < 60) {
-            step_write(&b, hints);
+        if (what < 30) {
+            step_write(&b, hints, known);
+        } else if (what < 60) {
+            step_row(&b, hints, known);
         } else if (what < 85) {
             step_query(&b);
         } else if (what < 91) {
@@ -269,11 +333,13 @@ static void run(u64 seed, u32 steps)
             if (rnd() % 3 == 0)
                 b.c.shards = 1 + (u32)(rnd() % 3);
             bench_reopen(&b);
+            memset(known, 0, sizeof known);
             if (b.c.shards != before) /* flushed at once */
                 memtable_is_flushed();
         } else {
             assert_ok(metrics_close(b.e, &why), &why);
             memtable_is_flushed();
+            memset(known, 0, sizeof known);
             bench_open(&b);
         }
     }

@@ -417,12 +417,14 @@ static void caches_skip_labels(void **state)
         assert_ok(expo_next(p, &it, &why), &why);
         for (int i = 0; i < 5; i++) {
             /* none, the right one, a wrong one that is a prefix */
+            Str expected = mode == 1 ? str_c(texts[i]) : S("a");
             if (mode)
-                expo_expect(p, mode == 1 ? str_c(texts[i]) : S("a"));
+                expo_expect(p, (u32)expected.len, expo_hash(expected, 42), 42);
             assert_ok(expo_next(p, &it, &why), &why);
             assert_str(it.series_text, texts[i]);
             assert_true(it.value == i + 1);
             assert_int_equal(it.line, i + 2);
+            assert_int_equal(it.is_expected, mode == 1 || (mode == 2 && i == 3));
             if (i % 2)
                 continue;
             assert_ok(expo_labels(p, &it, &why), &why);
@@ -431,6 +433,35 @@ static void caches_skip_labels(void **state)
         }
         assert_int_equal(expo_next(p, &it, &why), E_NOT_FOUND);
         assert_int_equal(expo_next(p, &it, &why), E_NOT_FOUND);
+    }
+    arena_done(&a);
+}
+
+static void comments_are_passed_over(void **state)
+{
+    Str comments = S("# HELP h x\n# TYPE h histogram\n");
+    Str page = S("# HELP h x\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nbad{ 1\n");
+    Arena a;
+    arena_init(&a, NULL, 0);
+    for (int same = 0; same < 2; same++) {
+        ExpoParser *p = expo_new(page, EXPO_TEXT, NULL, &a);
+        ExpoItem it;
+        Why why;
+        MetricType type = TYPE_HISTOGRAM;
+        u64 hash = expo_hash(comments, 3);
+        assert_false(expo_skip(p, (u32)comments.len, hash + 1, 3, 2, &type));
+        assert_false(expo_skip(p, (u32)page.len + 1, hash, 3, 2, &type));
+        if (same)
+            assert_true(expo_skip(p, (u32)comments.len, hash, 3, 2, &type));
+        for (int i = same ? 2 : 0; i < 3; i++)
+            assert_ok(expo_next(p, &it, &why), &why);
+        assert_int_equal(it.line, 3);
+        assert_ok(expo_labels(p, &it, &why), &why);
+        assert_str(labels_get(it.labels, S("le")), "1.0"); /* the type is known */
+        assert_int_equal(expo_next(p, &it, &why), E_PARSE);
+        assert_int_equal(why.line, 4);
+        p = expo_new(S("# TYPE h gauge\n# EOF\n"), EXPO_OPENMETRICS, NULL, &a);
+        assert_true(str_eq(expo_rest(p), S("# TYPE h gauge\n# EOF\n")));
     }
     arena_done(&a);
 }
@@ -489,7 +520,8 @@ static void start_times_need_no_labels(void **state)
     ExpoParser *p = expo_new(S("# TYPE a counter\na_total{x=\"1\"} 5\na_created{x=\"1\"} 2\n# EOF\n"),
                              EXPO_OPENMETRICS, NULL, &a);
     assert_ok(expo_next(p, &it, &why), &why);
-    expo_expect(p, S("a_total{x=\"1\"}"));
+    Str expected = S("a_total{x=\"1\"}");
+    expo_expect(p, (u32)expected.len, expo_hash(expected, 7), 7);
     assert_ok(expo_next(p, &it, &why), &why);
     assert_int_equal(it.start_t, 2000);
     arena_done(&a);
@@ -615,6 +647,7 @@ int main(void)
         cmocka_unit_test(large_pages),
         cmocka_unit_test(truncation),
         cmocka_unit_test(caches_skip_labels),
+        cmocka_unit_test(comments_are_passed_over),
         cmocka_unit_test(the_arena_limit_ends_a_page),
         cmocka_unit_test(start_times),
         cmocka_unit_test(start_times_need_no_labels),
