@@ -36,6 +36,7 @@ class Report:
             with open(args.json) as f:
                 self.results = json.load(f)
         self.command = 'bench/engine.py ' + ' '.join(sys.argv[1:])
+        self.commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], cwd=ROOT, capture_output=True, text=True).stdout.strip()
 
     def table(self, title, head, rows):
         print(f'\n== {title} (load {os.getloadavg()[0]:.1f})')
@@ -47,7 +48,7 @@ class Report:
 
     def keep(self, key, value):
         self.results[key] = value
-        self.results.setdefault('when', {})[key] = {'date': time.strftime('%Y-%m-%d'), 'load': round(os.getloadavg()[0], 1), 'command': self.command}
+        self.results.setdefault('when', {})[key] = {'date': time.strftime('%Y-%m-%d'), 'load': round(os.getloadavg()[0], 1), 'commit': self.commit, 'command': self.command}
         if self.args.json:
             os.makedirs(os.path.dirname(os.path.abspath(self.args.json)), exist_ok=True)
             with open(self.args.json, 'w') as f:

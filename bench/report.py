@@ -97,8 +97,8 @@ def sync_ms():
 def machine(results):
     cpu = next(line.split(': ')[1].strip() for line in open('/proc/cpuinfo') if line.startswith('model name'))
     memory = int(re.search(r'MemTotal:\s+(\d+)', open('/proc/meminfo').read())[1]) / 1e6
-    when = [[k, w['date'], w['load'], '`' + re.sub(r' --json \S+', '', w['command']) + '`'] for k, w in results['when'].items() if not k.startswith('profile')]
-    return f'{os.cpu_count()} cores of {cpu}, {memory:.0f} GB, Linux {platform.release()}; median fdatasync of 4 KiB {sync_ms():.2f} ms.\n\n' + markdown(['figures of', 'taken on', 'load at the end', 'by'], when)
+    when = [[k, w['date'], w['commit'], w['load'], '`' + re.sub(r' --json \S+', '', w['command']) + '`'] for k, w in results['when'].items() if not k.startswith('profile')]
+    return f'{os.cpu_count()} cores of {cpu}, {memory:.0f} GB, Linux {platform.release()}; median fdatasync of 4 KiB {sync_ms():.2f} ms.\n\n' + markdown(['figures of', 'taken on', 'at commit', 'load at the end', 'by'], when)
 
 
 def main():
