@@ -77,7 +77,9 @@ def hold(f):
 
 
 def profile(results):
-    parts = [f'{key.split(": ")[1]}\n```\n' + '\n'.join(re.sub(r'\s+', ' ', line) for line in lines[:15]) + '\n```' for key, lines in results.items() if key.startswith('profile: ')]
+    def plain(line):
+        return ' '.join(w for w in line.split() if w != '-' and not w.startswith(('pharos', '[kernel')))
+    parts = [f'{key.split(": ")[1]}\n```\n' + '\n'.join(map(plain, lines[:15])) + '\n```' for key, lines in results.items() if key.startswith('profile: ')]
     return '\n\n'.join(parts)
 
 
