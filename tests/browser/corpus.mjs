@@ -36,12 +36,12 @@ function answer(url, body) {
 }
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--headless', '--disable-gpu'] });
-const results = [];
-for (const file of files) {
+const results = [], line = [...files];
+async function one(file) {
   const text = readFileSync(join(dir, file), 'utf8'), r = { file, unchanged: false, placeholders: [], errors: [], panels: 0, foreign: false, problems: 0 };
   results.push(r);
   const sent = await fetch(`${world.ui}/api/dashboards/import?overwrite=true`, { method: 'POST', body: text, headers: { 'Content-Type': 'application/json' } }), got = await sent.json();
-  if (!got.uid) { r.errors.push(`import: ${got.message}`); continue; }
+  if (!got.uid) { r.errors.push(`import: ${got.message}`); return; }
   r.unchanged = (await (await fetch(`${world.ui}/api/dashboards/uid/${got.uid}/json`)).text()) === text;
   const context = await browser.newContext({ viewport: { width: 1500, height: 1000 } }), page = await context.newPage();
   page.on('console', (m) => m.type() === 'error' && r.errors.push(m.text().slice(0, 200)));
@@ -69,6 +69,7 @@ for (const file of files) {
   await context.close();
   await fetch(`${world.ui}/api/dashboards/uid/${got.uid}`, { method: 'DELETE' });
 }
+await Promise.all(Array.from({ length: Number(process.env.JOBS ?? 2) }, async () => { while (line.length) await one(line.shift()); }));
 await browser.close();
 await world.stop();
 const own = results.filter((r) => !r.foreign), clean = own.filter((r) => !r.placeholders.length && !r.errors.length);

@@ -77,6 +77,14 @@ test('version 6 kept field settings under fieldOptions', () => {
   assert.equal(p.fieldConfig.defaults.mappings[0].type, 'special');
 });
 
+test('a panel whose file says nothing has the colours and thresholds people know', () => {
+  const of = (type) => { const { defaults } = one({ id: 1, type }).fieldConfig; return [defaults.color.mode, ...defaults.thresholds.steps.map((s) => `${s.value} ${s.color}`)]; };
+  assert.deepEqual(of('timeseries'), ['palette-classic', '-Infinity green', '80 red']);
+  assert.deepEqual(of('stat'), ['thresholds', '-Infinity green', '80 red']);
+  assert.equal(of('piechart')[0], 'palette-classic');
+  assert.equal(one({ id: 1, type: 'stat', fieldConfig: { defaults: { color: { mode: 'fixed', fixedColor: 'blue' } }, overrides: [] } }).fieldConfig.defaults.color.fixedColor, 'blue');
+});
+
 test('the second schema is read: elements, layouts, variables', () => {
   const panel = (id, title) => ({ kind: 'Panel', spec: { id, title, data: { kind: 'QueryGroup', spec: { queries: [{ kind: 'PanelQuery', spec: { refId: 'A', hidden: false, query: { kind: 'DataQuery', group: 'prometheus', datasource: { name: 'ds' }, spec: { expr: 'up' } } } }], transformations: [{ kind: 'reduce', spec: { id: 'reduce', options: {} } }], queryOptions: { interval: '1m' } } }, vizConfig: { kind: 'VizConfig', group: 'stat', spec: { options: {}, fieldConfig: { defaults: { unit: 's' }, overrides: [] } } } } });
   const d = m.readDashboard({ apiVersion: 'dashboard.grafana.app/v2', kind: 'Dashboard', metadata: { name: 'abc' }, spec: {

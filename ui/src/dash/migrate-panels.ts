@@ -318,15 +318,19 @@ function renamedTitle(config: Json): void {
   if (config.title && !config.displayName) config.displayName = config.title;
 }
 
+const bySeries = new Set(['timeseries', 'trend', 'piechart', 'barchart', 'histogram']);
+
 function fixConfig(panel: Panel): void {
   const { defaults, overrides } = panel.fieldConfig;
   renamedTitle(defaults as Json);
   const fixed = fixThresholds(defaults.thresholds);
   if (fixed) defaults.thresholds = fixed;
-  else delete defaults.thresholds;
+  else defaults.thresholds = { mode: 'absolute', steps: [{ value: -Infinity, color: 'green' }, { value: 80, color: 'red' }] };
   if (defaults.mappings) defaults.mappings = fixMappings(defaults.mappings, defaults.thresholds?.steps);
   const color = defaults.color as any;
   if (typeof color === 'string') defaults.color = { mode: color };
+  // What a panel has when its file says nothing.
+  if (!defaults.color?.mode) defaults.color = { mode: bySeries.has(panel.type) ? 'palette-classic' : panel.type === 'state-timeline' ? 'continuous-GrYlRd' : 'thresholds' };
   if (!isObject(defaults.custom)) delete defaults.custom;
   else {
     // `displayMode` of table cells became cellOptions.

@@ -287,7 +287,7 @@ export function HeatmapPanel(props: PanelProps): JSX.Element {
     <div class="heatmap" style={{ height: `${height}px` }}>
       <canvas ref={canvas} style={{ left: `${left}px`, width: `${w}px`, height: `${h}px` }} role="img" aria-label={t('{0}: heat map of {1} buckets, greatest count {2}', props.title, heat.rows.length, join(unitFormat('short')(high)))} onPointerMove={onMove} onPointerLeave={() => setTip(null)} />
       <svg width={width} height={height} aria-hidden="true">
-        {heat.rows.map((r, i) => i % every === 0 && <text class="mark" x={left - 6} y={rowTop(i) + (heat.numeric ? 4 : h / heat.rows.length / 2 + 4)} text-anchor="end">{heat.numeric ? label(r.to) : r.label.slice(0, 24)}</text>)}
+        {heat.rows.map((r, i) => i % every === 0 && <text class="mark" x={left - 6} y={Math.max(10, rowTop(i) + (heat.numeric ? 4 : h / heat.rows.length / 2 + 4))} text-anchor="end">{heat.numeric ? label(r.to) : r.label.slice(0, 24)}</text>)}
         {marks.map((at) => <text class="mark" x={left + xOf(at)} y={height - 6} text-anchor="middle">{formatMoment(at, step >= 86400000 ? 'MM/DD' : 'HH:mm', view.zone)}</text>)}
       </svg>
       {tip && <div class="tip" style={{ left: `${Math.min(tip.x + 12, width - 190)}px`, top: `${tip.y}px`, whiteSpace: 'pre' }}>{tip.text}</div>}
