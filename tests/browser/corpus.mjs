@@ -36,7 +36,8 @@ function answer(url, body) {
 }
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--headless', '--disable-gpu'] });
-const results = [], line = [...files];
+// Files of one uid take turns: each would replace the other.
+const results = [], turns = new Map(), line = [...files];
 async function one(file) {
   const text = readFileSync(join(dir, file), 'utf8'), r = { file, unchanged: false, placeholders: [], errors: [], panels: 0, foreign: false, problems: 0 };
   results.push(r);
@@ -57,19 +58,26 @@ async function one(file) {
     await page.waitForFunction(() => !document.querySelector('.waiting') && (document.querySelector('.dash-panel') || document.querySelector('.empty') || document.querySelector('.dash-row')), null, { timeout: 40000 });
     await page.waitForTimeout(150);
     await page.waitForFunction(() => !document.querySelector('.waiting'), null, { timeout: 40000 });
-    const seen = await page.evaluate(() => ({ panels: document.querySelectorAll('.dash-panel').length, placeholders: [...document.querySelectorAll('[data-placeholder]')].map((e) => e.dataset.placeholder), problems: [...document.querySelectorAll('.dash-panel .problem')].map((e) => e.textContent) }));
+    const seen = await page.evaluate(() => ({ panels: document.querySelectorAll('.dash-panel').length, placeholders: [...document.querySelectorAll('[data-placeholder]')].map((e) => e.dataset.placeholder), foreign: !!document.querySelector('[data-missing]'), problems: [...document.querySelectorAll('.dash-panel .problem')].map((e) => e.textContent) }));
     r.panels = seen.panels;
     r.placeholders = seen.placeholders;
     r.problems = seen.problems.length;
     r.errors.push(...seen.problems.slice(0, 3).map((p) => `panel: ${p.slice(0, 160)}`));
-    r.foreign = seen.placeholders.some((p) => p.startsWith('source:'));
+    r.foreign = seen.foreign;
   } catch (e) {
     r.errors.push(`open: ${e.message.split('\n')[0]}`);
   }
   await context.close();
   await fetch(`${world.ui}/api/dashboards/uid/${got.uid}`, { method: 'DELETE' });
 }
-await Promise.all(Array.from({ length: Number(process.env.JOBS ?? 2) }, async () => { while (line.length) await one(line.shift()); }));
+function next(file) {
+  let uid = file;
+  try { const d = JSON.parse(readFileSync(join(dir, file), 'utf8')); uid = d.uid ?? d.dashboard?.uid ?? d.metadata?.name ?? file; } catch { /* counted below */ }
+  const mine = (turns.get(uid) ?? Promise.resolve()).catch(() => {}).then(() => one(file));
+  turns.set(uid, mine);
+  return mine;
+}
+await Promise.all(Array.from({ length: Number(process.env.JOBS ?? 2) }, async () => { while (line.length) await next(line.shift()).catch((e) => results.at(-1).errors.push(`server: ${e.message} ${world.process.exitCode ?? world.process.signalCode ?? ''} ${(world.log ?? '').slice(-600)}`)); }));
 await browser.close();
 await world.stop();
 const own = results.filter((r) => !r.foreign), clean = own.filter((r) => !r.placeholders.length && !r.errors.length);

@@ -209,7 +209,7 @@ function transformations() {
     const id = pick(transformIds), o = drop2(options(id, a));
     chain.push({ id, o: copyOf(o) });
     // Columns of one name in one table: the reference mixes their rows when it groups. Such tables are not compared.
-    if (id === 'groupBy' && a.some((f) => new Set(f.fields.map((x) => ours.displayName(copyOf({ ...x, state: {} })))).size < f.fields.length)) return null;
+    if (id === 'groupBy' && a.some((f) => [undefined, f].some((frame) => new Set(f.fields.map((x) => ours.displayName({ ...copyOf(x), state: {} }, frame))).size < f.fields.length))) return null;
     // A time that is not there prints as the present moment in the reference.
     if (id === 'convertFieldType' && a.some((f) => f.fields.some((x) => x.type === 'time' && x.values.includes(undefined)))) return null;
     let failA, failB;

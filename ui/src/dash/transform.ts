@@ -195,6 +195,7 @@ const merge: Transformer = (frames) => {
     }
   });
   for (const { rows, index } of pointers) for (const f of fields) f.values.push(rows[index][f.name]);
+  for (const f of fields) if (f.type === 'other' && /^(date|time)$/i.test(f.name)) f.type = 'time';
   return [{ refId: joinedId('merge', data), fields, length: pointers.length }];
 };
 
@@ -219,13 +220,15 @@ const seriesToRows: Transformer = (frames) => {
       if (name === timeName) columns.push(metric);
     }
   }
+  const isNumeric = columns.find((c) => c.name === valueName)?.type === 'number';
   const into = (name: string): any[] => (columns.find((c) => c.name === name) as Field).values;
   for (const frame of data) {
     const t = frame.fields.findLastIndex((f) => f.type === 'time'), v = t === 0 ? 1 : 0, name = frameName(frame);
     for (let i = 0; i < frame.length; i++) {
       into(timeName).push(frame.fields[t].values[i]);
       metric.values.push(name);
-      into(valueName).push(frame.fields[v]?.values[i]);
+      const value = frame.fields[v]?.values[i];
+      into(valueName).push(typeof value === 'string' && isNumeric ? Number(value) : value);
     }
   }
   return [sortFrame({ refId: joinedId('seriesToRows', data), fields: columns, length: metric.values.length }, 0, true)];

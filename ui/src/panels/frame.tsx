@@ -139,7 +139,7 @@ export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, 
   else if (foreign && drawn.has(panel.type)) body = <div class="missing" data-placeholder={`source:${bare.missing[0]}`}><p class="notice">{t('This panel asks {0}, which is not here.', bare.missing.join(', '))}</p></div>;
   else if (seen || answer) body = <Body panel={panel} view={view} answer={bare} frames={frames} theme={mode} locals={locals} title={title || t('Panel {0}', panel.id)} {...inner} onZoom={onZoom} onZoomOut={onZoomOut} />;
   return (
-    <section ref={box} class={`dash-panel ${panel.transparent ? 'transparent' : ''} ${loading && answer ? 'busy' : ''}`} data-panel={panel.id} data-type={panel.type} aria-label={title || t('Panel {0}', panel.id)} style={{ width: `${width}px`, height: `${height}px` }}>
+    <section ref={box} class={`dash-panel ${panel.transparent ? 'transparent' : ''} ${loading && answer ? 'busy' : ''}`} data-panel={panel.id} data-type={panel.type} data-missing={bare.missing[0]} aria-label={title || t('Panel {0}', panel.id)} style={{ width: `${width}px`, height: `${height}px` }}>
       <header class="panel-head">
         {title && <h2 title={title}>{title}</h2>}
         {panel.description && <Menu text={<span aria-hidden="true">i</span>} label={t('About {0}', title)}>{() => <div class="panel-notes text-panel">{blocks(view.text(panel.description ?? '', locals))}</div>}</Menu>}

@@ -410,7 +410,7 @@ export function TimeSeriesPanel(props: TimeChartProps): JSX.Element {
         const c = l.custom, many = times.length > plotWidth / 6, points = c.drawStyle === 'points' || c.showPoints === 'always' || ((c.showPoints ?? 'auto') === 'auto' && !many && c.drawStyle !== 'bars');
         return {
           label: l.name, scale: l.scale, show: !hidden.has(i), stroke: strokeOf(l, theme), width: c.drawStyle === 'bars' ? Math.min(c.lineWidth ?? 1, 2) : (c.lineWidth ?? 1), fill: fillOf(l), dash: c.lineStyle?.fill === 'dash' ? (c.lineStyle.dash ?? [10, 10]) : c.lineStyle?.fill === 'dot' ? [0, 6] : undefined, cap: c.lineStyle?.fill === 'dot' ? 'round' : undefined, spanGaps: c.spanNulls === true, paths: pathOf(c),
-          points: { show: points ? true : c.showPoints === 'never' ? false : undefined, size: c.pointSize ?? 5, fill: l.color, stroke: l.color, filter: points ? undefined : (loners as unknown as uPlot.Series.Points.Filter) },
+          points: { show: points ? true : c.showPoints === 'never' ? false : undefined, size: Math.max(c.pointSize ?? 5, 2), width: Math.min(c.lineWidth ?? 1, Math.max(c.pointSize ?? 5, 2) / 2), fill: l.color, stroke: l.color, filter: points ? undefined : (loners as unknown as uPlot.Series.Points.Filter) },
         };
       })],
       bands: plan.bands.length ? plan.bands : undefined,
