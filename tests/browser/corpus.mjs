@@ -35,7 +35,7 @@ function answer(url, body) {
   return ok([]);
 }
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--headless', '--disable-gpu'] });
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--headless', '--disable-gpu', '--disable-dev-shm-usage'] });
 // Files of one uid take turns: each would replace the other.
 const results = [], turns = new Map(), line = [...files];
 async function one(file) {
