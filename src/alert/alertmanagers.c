@@ -121,15 +121,6 @@ static void enqueue(Target *t, Batch *b)
     }
 }
 
-static void put_time(Json *j, const char *key, i64 ms)
-{
-    Buf b;
-    buf_init(&b, 64);
-    print_rfc3339_ms(&b, ms);
-    js_kv(j, key, buf_view(&b));
-    buf_done(&b);
-}
-
 static void put_map(Json *j, const char *key, Labels l)
 {
     js_key(j, str_c(key));
@@ -161,8 +152,8 @@ static Batch *make_batch(Alertmanagers *m, const Set *s, const AlertNotice *aler
             continue;
         js_object(&j);
         put_map(&j, "annotations", alerts[i].annotations);
-        put_time(&j, "endsAt", alerts[i].ends_ms);
-        put_time(&j, "startsAt", alerts[i].starts_ms);
+        js_kv_time_ms(&j, "endsAt", alerts[i].ends_ms);
+        js_kv_time_ms(&j, "startsAt", alerts[i].starts_ms);
         js_kv(&j, "generatorURL", alerts[i].generator_url);
         put_map(&j, "labels", lb_build(&lb));
         js_object_end(&j);

@@ -3,17 +3,6 @@
 
 #include <stdio.h>
 
-static void put_time(Json *j, const char *key, i64 ms)
-{
-    if (!ms)
-        return;
-    Buf b;
-    buf_init(&b, 64);
-    print_rfc3339_ms(&b, ms);
-    js_kv(j, key, buf_view(&b));
-    buf_done(&b);
-}
-
 static void put_integration(Json *j, const Integration *i, i64 now)
 {
     u64 queued = 0;
@@ -33,13 +22,13 @@ static void put_integration(Json *j, const Integration *i, i64 now)
     js_kv(j, "health", str_c(health));
     js_key(j, S("queued"));
     js_u64(j, queued);
-    put_time(j, "lastDelivery", i->last_ok_ms);
+    js_kv_time_ms(j, "lastDelivery", i->last_ok_ms);
     if (i->last_error[0]) {
         js_kv(j, "lastError", str_c(i->last_error));
-        put_time(j, "lastErrorAt", i->last_error_ms);
+        js_kv_time_ms(j, "lastErrorAt", i->last_error_ms);
     }
     if (blocked > now)
-        put_time(j, "blockedUntil", blocked);
+        js_kv_time_ms(j, "blockedUntil", blocked);
     js_object_end(j);
 }
 
@@ -55,8 +44,8 @@ static void put_group(Json *j, const AlertGroup *g, i64 now)
     js_key(j, S("labels"));
     labels_json(j, g->labels);
     js_kv(j, "receiver", g->route->receiver->name);
-    put_time(j, "lastFlush", g->last_ms);
-    put_time(j, "nextFlush", g->next_ms);
+    js_kv_time_ms(j, "lastFlush", g->last_ms);
+    js_kv_time_ms(j, "nextFlush", g->next_ms);
     js_key(j, S("alertsTotal"));
     js_u64(j, g->alerts.len);
     js_key(j, S("alerts"));
@@ -70,7 +59,7 @@ static void put_group(Json *j, const AlertGroup *g, i64 now)
         js_kv(j, "status", alert_is_resolved(x, now * NS_PER_MS) ? S("resolved") : S("firing"));
         js_key(j, S("labels"));
         labels_json(j, x->labels);
-        put_time(j, "startsAt", x->starts_ns / NS_PER_MS);
+        js_kv_time_ms(j, "startsAt", x->starts_ns / NS_PER_MS);
         js_object_end(j);
     }
     js_array_end(j);

@@ -7,17 +7,6 @@
 
 enum { BODY_BYTES_MAX = 4 << 20, SHOWN_MAX = 1000 };
 
-static void put_time(Json *j, const char *key, i64 ms)
-{
-    if (!ms)
-        return;
-    Buf b;
-    buf_init(&b, 64);
-    print_rfc3339_ms(&b, ms);
-    js_kv(j, key, buf_view(&b));
-    buf_done(&b);
-}
-
 static void put_labels(Json *j, const char *key, Labels l)
 {
     js_key(j, str_c(key));
@@ -57,7 +46,7 @@ static void put_ledger(Json *j, const LedgerEntry *e, Str integration)
     if (integration.len && !str_eq(part, integration))
         return;
     js_object(j);
-    put_time(j, "at", e->at_ms);
+    js_kv_time_ms(j, "at", e->at_ms);
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         if (part.len)
             js_kv(j, names[i], part);
@@ -77,8 +66,8 @@ static void put_queue(Json *j, const Integration *i)
             js_object(j);
             js_kv(j, "integration", i->config->id);
             js_kv(j, "group", q->group_key);
-            put_time(j, "since", q->created_ms);
-            put_time(j, "notBefore", MAX(i->lanes[l].blocked_until_ms, i->blocked_until_ms));
+            js_kv_time_ms(j, "since", q->created_ms);
+            js_kv_time_ms(j, "notBefore", MAX(i->lanes[l].blocked_until_ms, i->blocked_until_ms));
             js_object_end(j);
         }
 }
@@ -92,8 +81,8 @@ static void on_letter(void *arg, const OutboxItem *i, Str reason, i64 at_ms)
     js_kv(j, "integration", id);
     js_kv(j, "group", group);
     js_kv(j, "reason", reason);
-    put_time(j, "created", i->created_ms);
-    put_time(j, "at", at_ms);
+    js_kv_time_ms(j, "created", i->created_ms);
+    js_kv_time_ms(j, "at", at_ms);
     js_object_end(j);
 }
 
@@ -188,7 +177,7 @@ static void put_integration(const Path *p, const Integration *i, Str key)
     js_key(j, S("stopped"));
     js_bool(j, i->is_stopped);
     if (s.exists) {
-        put_time(j, "lastNotified", s.at_ms);
+        js_kv_time_ms(j, "lastNotified", s.at_ms);
         put_u64(j, "firingThen", s.firing_len);
         if (p->alert) {
             js_key(j, S("knowsThisAlert"));
@@ -221,8 +210,8 @@ static void on_route(void *arg, const AlertRoute *r)
     put_muted(j, r, p->now_ms / 1000);
     if (g) {
         put_u64(j, "groupAlerts", g->alerts.len);
-        put_time(j, "lastFlush", g->last_ms);
-        put_time(j, "nextFlush", g->next_ms);
+        js_kv_time_ms(j, "lastFlush", g->last_ms);
+        js_kv_time_ms(j, "nextFlush", g->next_ms);
     }
     js_key(j, S("integrations"));
     js_array(j);
@@ -246,7 +235,7 @@ static void put_silences(const Path *p)
         js_kv(j, "id", str_c(by[i]->id));
         js_kv(j, "createdBy", by[i]->created_by);
         js_kv(j, "comment", by[i]->comment);
-        put_time(j, "endsAt", by[i]->ends_ns / NS_PER_MS);
+        js_kv_time_ms(j, "endsAt", by[i]->ends_ns / NS_PER_MS);
         js_object_end(j);
     }
     js_array_end(j);
@@ -262,9 +251,9 @@ static void put_path(Path *p)
     put_labels(j, "labels", p->labels);
     if (p->alert) {
         put_fingerprint(j, "fingerprint", p->alert->fingerprint);
-        put_time(j, "startsAt", p->alert->starts_ns / NS_PER_MS);
-        put_time(j, "endsAt", p->alert->ends_ns / NS_PER_MS);
-        put_time(j, "updatedAt", p->alert->updated_ns / NS_PER_MS);
+        js_kv_time_ms(j, "startsAt", p->alert->starts_ns / NS_PER_MS);
+        js_kv_time_ms(j, "endsAt", p->alert->ends_ns / NS_PER_MS);
+        js_kv_time_ms(j, "updatedAt", p->alert->updated_ns / NS_PER_MS);
         js_kv(j, "state", alert_is_resolved(p->alert, p->now_ms * NS_PER_MS) ? S("resolved") : S("firing"));
     } else {
         js_kv(j, "state", S("unknown: no such alert is held"));

@@ -233,11 +233,23 @@ static int post_silence(Amtool *t, Str body, Str *ret_id)
     return id ? 0 : amtool_fail("the answer has no silenceID");
 }
 
+/* --duration from `starts` on; 0, or amtool_fail's answer. */
+static int end_after(const Amtool *t, i64 starts, i64 *ret_ends)
+{
+    i64 ms = 0;
+    Why why = {0};
+    if (parse_duration_ms(str_c(t->duration), &ms, &why) != OK)
+        return amtool_fail("%s", why.text);
+    if (!ms)
+        return amtool_fail("silence duration must be greater than 0");
+    *ret_ends = starts + ms * NS_PER_MS;
+    return 0;
+}
+
 static int silence_add(Amtool *t)
 {
-    i64 starts = clock_wall_ns(clock_real()), ends = 0, ms = 0;
+    i64 starts = clock_wall_ns(clock_real()), ends = 0;
     Labels notes;
-    Why why = {0};
     Buf b;
     Json j;
     Str id;
@@ -246,16 +258,8 @@ static int silence_add(Amtool *t)
         return amtool_fail("no matchers specified");
     if (t->start[0] && read_time(t->start, &starts))
         return 1;
-    if (t->end[0]) {
-        if (read_time(t->end, &ends))
-            return 1;
-    } else {
-        if (parse_duration_ms(str_c(t->duration), &ms, &why) != OK)
-            return amtool_fail("%s", why.text);
-        if (!ms)
-            return amtool_fail("silence duration must be greater than 0");
-        ends = starts + ms * NS_PER_MS;
-    }
+    if (t->end[0] ? read_time(t->end, &ends) : end_after(t, starts, &ends))
+        return 1;
     if (starts > ends)
         return amtool_fail("silence cannot start after it ends");
     if (t->require_comment && !t->comment[0])
@@ -379,17 +383,11 @@ static void set_time(json_t *s, const char *key, i64 ns)
 
 static int update_one(Amtool *t, json_t *s)
 {
-    i64 starts = time_of(s, "startsAt"), ends = time_of(s, "endsAt"), ms = 0;
-    Why why = {0};
+    i64 starts = time_of(s, "startsAt"), ends = time_of(s, "endsAt");
     if ((t->start[0] && read_time(t->start, &starts)) || (t->end[0] && read_time(t->end, &ends)))
         return 1;
-    if (!t->end[0] && t->duration[0]) {
-        if (parse_duration_ms(str_c(t->duration), &ms, &why) != OK)
-            return amtool_fail("%s", why.text);
-        if (!ms)
-            return amtool_fail("silence duration must be greater than 0");
-        ends = starts + ms * NS_PER_MS;
-    }
+    if (!t->end[0] && t->duration[0] && end_after(t, starts, &ends))
+        return 1;
     if (starts > ends)
         return amtool_fail("silence cannot start after it ends");
     set_time(s, "startsAt", starts);

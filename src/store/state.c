@@ -5,6 +5,7 @@
  */
 #include "store/store.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -263,26 +264,29 @@ struct sqlite3 *statedb_sqlite(StateDb *s)
 
 /* ---- fsck ---- */
 
+static bool has_beside(Vfs *vfs, const char *path, const char *suffix, bool remove)
+{
+    char beside[PATH_MAX];
+    VfsStat st;
+    snprintf(beside, sizeof beside, "%s%s", path, suffix);
+    if (vfs->stat(vfs, beside, &st, NULL) != OK)
+        return false;
+    if (remove)
+        vfs->unlink(vfs, beside, NULL);
+    return true;
+}
+
+/* The caller holds the directory's lock: what SQLite puts beside the file while it reads is nobody else's. */
 Err fsck_statedb(Vfs *vfs, const char *path, FsckReport *r, Why *why)
 {
     VfsStat st;
     TRY(vfs->stat(vfs, path, &st, why));
     r->checked_files++;
     r->checked_bytes += st.bytes;
-    /* Without a log beside it nothing needs recovery, and "immutable" keeps SQLite from leaving files of its own. */
-    Buf uri;
-    buf_init(&uri, 16384);
-    buf_printf(&uri, "%s-wal", path);
-    bool has_log = vfs->stat(vfs, buf_cstr(&uri), &st, NULL) == OK;
-    buf_clear(&uri);
-    buf_c(&uri, "file:");
-    for (const char *c = path; *c; c++)
-        strchr("%?#", *c) ? buf_printf(&uri, "%%%02X", (u8)*c) : buf_char(&uri, *c);
-    buf_c(&uri, has_log ? "" : "?immutable=1");
+    bool had_log = has_beside(vfs, path, "-wal", false), had_index = has_beside(vfs, path, "-shm", false);
     sqlite3 *db = NULL;
     sqlite3_stmt *q = NULL;
-    int rc = sqlite3_open_v2(buf_cstr(&uri), &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL);
-    buf_done(&uri);
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_prepare_v2(db, "PRAGMA integrity_check(10)", -1, &q, NULL);
     bool has_answer = false;
@@ -303,5 +307,7 @@ Err fsck_statedb(Vfs *vfs, const char *path, FsckReport *r, Why *why)
     }
     sqlite3_finalize(q);
     sqlite3_close(db);
+    has_beside(vfs, path, "-wal", !had_log);
+    has_beside(vfs, path, "-shm", !had_index);
     return OK;
 }

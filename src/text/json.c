@@ -120,6 +120,17 @@ void js_kv(Json *j, const char *key, Str value)
     js_str(j, value);
 }
 
+void js_kv_time_ms(Json *j, const char *key, i64 unix_ms)
+{
+    if (!unix_ms)
+        return;
+    Buf b;
+    buf_init(&b, 64);
+    print_rfc3339_ms(&b, unix_ms);
+    js_kv(j, key, buf_view(&b));
+    buf_done(&b);
+}
+
 /* 0 = plain; else what follows the backslash, 'u' for \u00xx. Bytes over 0x7f are looked at as runes. */
 static const char escapes[128] = {
     ['"'] = '"', ['\\'] = '\\', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't', ['\b'] = 'b', ['\f'] = 'f',

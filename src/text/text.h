@@ -56,7 +56,9 @@ void js_bool(Json *j, bool v);
 void js_null(Json *j);
 void js_raw(Json *j, Str already_json);
 void js_kv(Json *j, const char *key, Str value); /* key and string */
-void js_quote(Buf *out, Str s);                  /* one quoted, escaped string */
+void js_kv_time_ms(Json *j, const char *key,
+                   i64 unix_ms); /* key and RFC 3339; nothing at all for 0, no time */
+void js_quote(Buf *out, Str s);  /* one quoted, escaped string */
 
 /* ---- escaping and encodings (escape.c) ---- */
 void html_escape(Buf *out, Str s);

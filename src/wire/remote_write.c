@@ -285,6 +285,27 @@ done:
     buf_done(&b);
 }
 
+Err write_take(WriteDecoded *d, const Arena *arena, const SeriesItem *s, Err e, Why *reason, Why *why)
+{
+    if (arena_over(arena))
+        return write_take_failed(why);
+    if (e == OK) {
+        d->series_len++;
+        d->samples += s->samples_len;
+        d->histograms += s->hists_len;
+        d->exemplars += s->exemplars_len;
+        return OK;
+    }
+    if (e == E_INVALID) {
+        if (d->refused++ || !why)
+            return OK;
+        write_name_series(reason, s->labels);
+    }
+    if (why)
+        *why = *reason;
+    return e == E_INVALID ? OK : e;
+}
+
 Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why)
 {
     PbReader r;
@@ -316,21 +337,7 @@ Err remote_write_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why)
         }
         SeriesItem *s = &d.series[d.series_len];
         Err e = decode_series(r.bytes, arena, s, &reason);
-        if (arena_over(arena))
-            return write_take_failed(why);
-        if (e == OK) {
-            d.series_len++;
-            d.samples += s->samples_len;
-            d.histograms += s->hists_len;
-            d.exemplars += s->exemplars_len;
-        } else if (e != E_INVALID) {
-            if (why)
-                *why = reason;
-            return e;
-        } else if (d.refused++ == 0 && why) {
-            write_name_series(&reason, s->labels);
-            *why = reason;
-        }
+        TRY(write_take(&d, arena, s, e, &reason, why));
     }
     *ret = d;
     return d.refused ? E_INVALID : OK;

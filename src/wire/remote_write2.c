@@ -224,21 +224,7 @@ Err remote_write2_decode(Str body, Arena *arena, WriteDecoded *ret, Why *why)
             return write_malformed(why, "Request", &r, body);
         SeriesItem *s = &d.series[d.series_len];
         Err e = take_series(r.bytes, &sym, arena, s, &d, &reason);
-        if (arena_over(arena))
-            return write_take_failed(why);
-        if (e == OK) {
-            d.series_len++;
-            d.samples += s->samples_len;
-            d.histograms += s->hists_len;
-            d.exemplars += s->exemplars_len;
-        } else if (e != E_INVALID) {
-            if (why)
-                *why = reason;
-            return e;
-        } else if (d.refused++ == 0 && why) {
-            write_name_series(&reason, s->labels);
-            *why = reason;
-        }
+        TRY(write_take(&d, arena, s, e, &reason, why));
     }
     *ret = d;
     return d.refused ? E_INVALID : OK;

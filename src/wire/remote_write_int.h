@@ -12,3 +12,6 @@ Err write_malformed(Why *why, const char *what, const PbReader *r, Str msg);
 Err write_labels_tidy(Label *at, u32 *len, bool is_series, Why *why);
 /* Puts the series' name before the reason it was refused, where it can be printed. */
 void write_name_series(Why *why, Labels l);
+/* s, at d->series[d->series_len], was decoded with e: counted, or refused (the first with its reason in why), or the end of the
+ * request's decoding. */
+Err write_take(WriteDecoded *d, const Arena *arena, const SeriesItem *s, Err e, Why *reason, Why *why);

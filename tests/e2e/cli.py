@@ -194,6 +194,19 @@ def check_with_server(directory):
     expect(['fsck', data], 0)
 
 
+def check_fsck_after_kill(directory):
+    """What kill -9 leaves is right, the state database's log included, and fsck adds nothing to it."""
+    server = Server(os.path.join(directory, 'killed'), 'prometheus').start()
+    data = os.path.join(server.directory, 'data')
+    server.kill()
+    if not os.path.exists(os.path.join(data, 'pharos.db-wal')):
+        failures.append('the killed server left no log beside pharos.db: the check below says nothing')
+    before = tree(data)
+    expect(['fsck', data], 0)
+    if set(tree(data)) != set(before):
+        failures.append(f'fsck after a kill changed the directory: {sorted(set(tree(data)) ^ set(before))}')
+
+
 def check_failed_start(directory):
     """A start that fails half-way ends, says why, and leaves a directory that the next start takes."""
     data = os.path.join(directory, 'half')
@@ -226,6 +239,7 @@ def main():
         check_wrong_calls()
         check_files(directory)
         check_with_server(directory)
+        check_fsck_after_kill(directory)
         check_failed_start(directory)
         check_foreign(directory)
     for f in failures:
