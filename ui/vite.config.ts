@@ -9,6 +9,7 @@ export default defineConfig({
     target: 'es2022',
     outDir: process.env.PHAROS_UI_OUT ?? 'dist',
     emptyOutDir: true,
+    manifest: true, // scripts/embed_ui.mjs reads from it what each page loads
     assetsInlineLimit: 0, // the CSP allows no data: scripts or styles
     modulePreload: { polyfill: false },
     reportCompressedSize: false,

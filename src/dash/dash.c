@@ -73,13 +73,6 @@ static void asset_reply(HttpReq *r, const UiAsset *a, bool is_immutable)
 
 static void page(HttpReq *r, void *arg)
 {
-    (void)arg;
-    asset_reply(r, asset_find(S("index.html")), false);
-}
-
-/* Pages one and two folders down: the same page, that finds its assets from there. */
-static void deep_page(HttpReq *r, void *arg)
-{
     asset_reply(r, asset_find(str_c(arg)), false);
 }
 
@@ -101,42 +94,44 @@ static void fallback(HttpReq *r, void *arg)
     bool wants_page = str_find(http_header(r, S("Accept")), S("text/html")) != SIZE_MAX &&
                       str_find_char(str_skip(r->path, 1), '/') == SIZE_MAX;
     if (wants_page && !str_starts(r->path, S("/api/")) && !str_starts(r->path, S("/-/")))
-        page(r, arg);
+        page(r, "index.html");
     else
         http_reply_text(r, 404, "404 page not found\n");
 }
 
-static char index_1[] = "index-1.html", index_2[] = "index-2.html";
+/* Each page has an HTML of its own, that names the chunks it begins with; those of deeper addresses look for them further up. */
+static const struct {
+    const char *path, *file;
+} pages[] = {
+    {"/", "home.html"},
+    {"/dashboards", "dashboards.html"},
+    {"/d/{}", "dashboard-1.html"},
+    {"/d/{}/{}", "dashboard-2.html"},
+    {"/query", "query.html"},
+    {"/graph", "query.html"},
+    {"/targets", "targets.html"},
+    {"/service-discovery", "targets.html"},
+    {"/alerts", "alerts.html"},
+    {"/rules", "rules.html"},
+    {"/status", "status.html"},
+    {"/config", "status.html"},
+    {"/flags", "status.html"},
+    {"/tsdb-status", "status.html"},
+};
 
 void dash_routes(HttpServer *s, DashStore *store)
 {
-    const HttpRoute deep[] = {
-        {.methods = "GET",
-         .path = "/d/{}",
-         .handler = deep_page,
-         .arg = index_1,
-         .role = ROLE_READ,
-         .run = RUN_ADMIN},
-        {.methods = "GET",
-         .path = "/d/{}/{}",
-         .handler = deep_page,
-         .arg = index_2,
-         .role = ROLE_READ,
-         .run = RUN_ADMIN},
-    };
-    http_server_route(s, deep, COUNT_OF(deep));
     if (store)
         dash_api_routes(s, store);
-    static const char *const pages[] = {
-        "/",       "/query", "/graph",       "/targets",           "/rules",      "/alerts", "/status",
-        "/config", "/flags", "/tsdb-status", "/service-discovery", "/dashboards",
-    };
     for (size_t i = 0; i < COUNT_OF(pages); i++)
-        http_server_route(
-            s,
-            &(HttpRoute){
-                .methods = "GET", .path = pages[i], .handler = page, .role = ROLE_READ, .run = RUN_ADMIN},
-            1);
+        http_server_route(s,
+                          &(HttpRoute){.methods = "GET",
+                                       .path = pages[i].path,
+                                       .handler = page,
+                                       .arg = (void *)pages[i].file,
+                                       .role = ROLE_READ,
+                                       .run = RUN_ADMIN},
+                          1);
     http_server_route(s,
                       &(HttpRoute){.methods = "GET",
                                    .path = "/assets/"

@@ -1,8 +1,8 @@
 /* dash: the web pages, and the dashboards they show.
  *
  * Pages. Their assets are built from ui/, compressed once, and live in the binary; nothing is fetched from another host and the content
- * security policy forbids it. Hashed assets are immutable for a year; index.html is revalidated by its tag. Every page path gives
- * index.html, and the page's own router does the rest.
+ * security policy forbids it. Hashed assets are immutable for a year; an HTML is revalidated by its tag. Each page's address gives an HTML
+ * that differs only in the chunks it names, and the page's own router does the rest.
  *
  * Dashboards. A dashboard is the text somebody gave us: it is kept byte by byte, exported unchanged, and read into today's shape by the
  * browser (ui/src/dash). The server knows its title, uid and tags only. Where they come from: people (imported, with the last 50

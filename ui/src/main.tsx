@@ -1,25 +1,20 @@
 import { render, type JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import icon from './icon.svg';
-import { HomePage } from './pages/home';
-import type { ComponentType } from 'preact';
-import { QueryPage } from './pages/query';
-import { AlertsPage, RulesPage } from './pages/rules';
-import { StatusPage } from './pages/status';
-import { TargetsPage } from './pages/targets';
-import { Empty, Waiting } from './parts';
+import { later } from './later';
+import { Empty } from './parts';
 import { go, href, route } from './router';
 import { t } from './strings';
 import './style.css';
 import { choice, theme, type Choice } from './theme';
 
-// Dashboards are a chunk of their own: a page that shows none does not load it.
-const later = (load: () => Promise<() => JSX.Element>): (() => JSX.Element) => () => {
-  const [Part, setPart] = useState<{ View: ComponentType } | null>(null), [failed, setFailed] = useState(false);
-  useEffect(() => void load().then((View) => setPart({ View }), () => setFailed(true)), []);
-  return Part ? <Part.View /> : failed ? <div class="page"><Empty><p>{t('A part of this page did not load; the server may be newer than it. Reload the page.')}</p></Empty></div> : <div class="page"><Waiting rows={2} /></div>;
-};
-const DashboardsPage = later(() => import('./pages/dashboards').then((m) => m.DashboardsPage)), DashboardPage = later(() => import('./pages/dashboard').then((m) => m.DashboardPage));
+// The shell alone loads at first; each page is a chunk, which the HTML of its address names, so that it comes beside the shell and not
+// after it (scripts/embed_ui.mjs).
+const page = (load: () => Promise<() => JSX.Element>): (() => JSX.Element) => { const Part = later<object>(load, (x) => <div class="page">{x}</div>, 2); return () => <Part />; };
+const HomePage = page(() => import('./pages/home').then((m) => m.HomePage)), QueryPage = page(() => import('./pages/query').then((m) => m.QueryPage));
+const DashboardsPage = page(() => import('./pages/dashboards').then((m) => m.DashboardsPage)), DashboardPage = page(() => import('./pages/dashboard').then((m) => m.DashboardPage));
+const AlertsPage = page(() => import('./pages/rules').then((m) => m.AlertsPage)), RulesPage = page(() => import('./pages/rules').then((m) => m.RulesPage));
+const StatusPage = page(() => import('./pages/status').then((m) => m.StatusPage)), TargetsPage = page(() => import('./pages/targets').then((m) => m.TargetsPage));
 
 const pages: [string, string, () => JSX.Element][] = [
   ['/', 'Overview', HomePage], ['/dashboards', 'Dashboards', DashboardsPage], ['/query', 'Query', QueryPage], ['/targets', 'Targets', TargetsPage],

@@ -7,7 +7,6 @@ import { aligned, durationMs, intervalFor, parseTime, printStep, stepsFor, type 
 import { RequestQueue } from './queue';
 import type { Annotation, Dashboard, Option, Panel, Target, Variable } from './schema';
 import { bucketFrames, legendText, resolveSource, seriesFrames, tableFrame, type Store } from './source';
-import { transform } from './transform';
 import { ALL, choose, customOptions, datasourceOptions, intervalOptions, looksLikeMetric, optionsFrom, parseVariableQuery, queryText, scopeOf, toUrl, validated, waves, withFilters } from './variables';
 import { formats, interpolate, plain, promql, urlPart, type Format, type Scope, type Value } from './vars';
 
@@ -263,7 +262,8 @@ export class View {
     }
     const raw = shown.flatMap((t) => answers.get(t.refId) ?? []);
     try {
-      const done = transform(raw, panel.transformations, { replace: (x) => this.text(x, locals), zone: this.zone });
+      // Most panels have none; those that do load them.
+      const done = panel.transformations.length ? (await import('./transform')).transform(raw, panel.transformations, { replace: (x) => this.text(x, locals), zone: this.zone }) : { frames: raw, unknown: [] };
       out.frames = done.frames;
       out.unknown = done.unknown;
     } catch (e) {

@@ -3,7 +3,6 @@ import type { JSX } from 'preact';
 import '../dash.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from '../api';
-import { isDashboard } from '../dash/migrate';
 import { importText, listDashboards, removeStored, type Listed } from '../dash/store';
 import { useLoad } from '../hooks';
 import { Empty, Problem, Waiting } from '../parts';
@@ -17,6 +16,7 @@ function Import({ onClose, onDone }: { onClose: () => void; onDone: (uid: string
   const send = async (body: string, overwrite: boolean): Promise<void> => {
     setError(null);
     try {
+      const { isDashboard } = await import('../dash/migrate');
       if (!isDashboard(JSON.parse(body))) throw new ApiError('bad_data', t('This is JSON, but no dashboard: it has no panels.'), 0);
     } catch (e) {
       setError(e instanceof ApiError ? e : new ApiError('bad_data', `${t('This is not JSON')}: ${(e as Error).message}`, 0));

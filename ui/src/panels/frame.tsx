@@ -9,16 +9,20 @@ import { words } from '../dash/vars';
 import type { Panel } from '../dash/schema';
 import type { Answer, Locals, View } from '../dash/view';
 import { Menu, CopyButton, download } from '../parts';
+import { later } from '../later';
 import { href } from '../router';
 import { visible } from '../format';
 import { t } from '../strings';
 import { theme } from '../theme';
 import type { PanelProps } from './common';
-import { BarChartPanel, HeatmapPanel, HistogramPanel, PiePanel, StatePanel } from './shapes';
 import { BarGaugePanel, GaugePanel, StatPanel } from './stat';
-import { FrameTable, TablePanel } from './table';
-import { blocks, TextPanel } from './text';
 import { TimeSeriesPanel } from './timeseries';
+
+// The two kinds that nearly every panel is of come with the page; the others when one is shown.
+const FrameTable = later(() => import('./table').then((m) => m.FrameTable)), TablePanel = later(() => import('./table').then((m) => m.TablePanel));
+const TextPanel = later(() => import('./text').then((m) => m.TextPanel)), Notes = later(() => import('./text').then((m) => m.Blocks));
+const PiePanel = later(() => import('./shapes').then((m) => m.PiePanel)), BarChartPanel = later(() => import('./shapes').then((m) => m.BarChartPanel)), HistogramPanel = later(() => import('./shapes').then((m) => m.HistogramPanel));
+const StatePanel = later(() => import('./shapes').then((m) => m.StatePanel)), HeatmapPanel = later(() => import('./shapes').then((m) => m.HeatmapPanel));
 
 const drawn = new Set(['timeseries', 'stat', 'table', 'gauge', 'bargauge', 'piechart', 'heatmap', 'barchart', 'histogram', 'state-timeline', 'status-history', 'text', 'trend']);
 /** Panels that wait for stores which are not here yet, and what they wait for. */
@@ -142,7 +146,7 @@ export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, 
     <section ref={box} class={`dash-panel ${panel.transparent ? 'transparent' : ''} ${loading && answer ? 'busy' : ''}`} data-panel={panel.id} data-type={panel.type} data-missing={bare.missing[0]} aria-label={title || t('Panel {0}', panel.id)} style={{ width: `${width}px`, height: `${height}px` }}>
       <header class="panel-head">
         {title && <h2 title={title}>{title}</h2>}
-        {panel.description && <Menu text={<span aria-hidden="true">i</span>} label={t('About {0}', title)}>{() => <div class="panel-notes text-panel">{blocks(view.text(panel.description ?? '', locals))}</div>}</Menu>}
+        {panel.description && <Menu text={<span aria-hidden="true">i</span>} label={t('About {0}', title)}>{() => <div class="panel-notes text-panel"><Notes text={view.text(panel.description ?? '', locals)} /></div>}</Menu>}
         {timeLabel && <span class="muted small">{t('Last {0}', timeLabel)}</span>}
         {links.map((l) => l && <a class="panel-link" href={l.href} target={l.blank ? '_blank' : undefined} rel="noreferrer noopener" title={l.title}>{l.title || '↗'}</a>)}
         <State answer={bare} />

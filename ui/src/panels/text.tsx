@@ -124,6 +124,11 @@ export function blocks(source: string, depth = 0): JSX.Element[] {
 }
 
 /** HTML of a text panel: the same elements, line by line. */
+/** Markdown as elements, where a part that loads later is wanted. */
+export function Blocks({ text }: { text: string }): JSX.Element {
+  return <>{blocks(text)}</>;
+}
+
 export function TextPanel({ panel, view, locals }: PanelProps): JSX.Element {
   const o = panel.options, mode = String(o.mode ?? 'markdown'), source = view.text(String(o.content ?? ''), locals, words).slice(0, 200_000);
   if (mode === 'code') return <pre class="text-panel" tabIndex={0}><code>{visible(source)}</code></pre>;
