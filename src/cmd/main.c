@@ -5,7 +5,7 @@
 #include "cmd/cmd.h"
 
 static const Command *const commands[] = {
-    &cmd_serve, &cmd_alertmanager, &cmd_amtool, &cmd_check, &cmd_query,  &cmd_scrape,  &cmd_notify,
+    &cmd_serve, &cmd_alertmanager, &cmd_amtool, &cmd_check, &cmd_query,  &cmd_scrape,  &cmd_draw,  &cmd_notify,
     &cmd_fsck,  &cmd_import,       &cmd_tsdb,   &cmd_test,  &cmd_promql, &cmd_version,
 };
 
@@ -15,7 +15,6 @@ static const struct {
 } not_yet[] = {
     {"alloy", "the collector that runs Grafana Alloy configurations"},
     {"cloud", "the receiving side alone: Mimir, Loki and Tempo"},
-    {"draw", "charts as pictures"},
     {"bot", "the Discord bot"},
     {"gateway", "the event gateway"},
     {"refinory", "AI orchestration"},
