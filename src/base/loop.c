@@ -43,6 +43,7 @@ struct Loop {
     Mutex mutex;
     MailVec mail;    /* under mutex */
     MailVec reading; /* being run */
+    bool is_roused;  /* under mutex: the async was sent for what is in mail */
 
     LoopSignal signals[SIGNALS_MAX];
     u32 signals_len;
@@ -156,9 +157,51 @@ static void on_alarm(uv_timer_t *h)
     l->armed_at = INT64_MAX;
 }
 
+static void run_mail(Loop *l)
+{
+    mutex_lock(&l->mutex);
+    MailVec full = l->mail;
+    l->mail = l->reading;
+    l->reading = (MailVec){0};
+    l->is_roused = false;
+    mutex_unlock(&l->mutex);
+    for (size_t i = 0; i < full.len; i++)
+        full.at[i].fn(full.at[i].arg);
+    full.len = 0;
+    if (full.cap > 4096)
+        vec_done(&full);
+    l->reading = full;
+}
+
+/* What the loop's own thread posted: nobody had to wake it for that. True: it posted more meanwhile, which comes after a poll. */
+static bool run_own_mail(Loop *l)
+{
+    mutex_lock(&l->mutex);
+    bool has_mail = l->mail.len && !l->is_roused;
+    mutex_unlock(&l->mutex);
+    if (!has_mail)
+        return false;
+    run_mail(l);
+    mutex_lock(&l->mutex);
+    bool has_more = l->mail.len && !l->is_roused;
+    mutex_unlock(&l->mutex);
+    return has_more;
+}
+
+static void arm(Loop *l, u64 wait_ms, i64 at)
+{
+    uv_update_time(&l->uv);
+    uv_timer_start(&l->alarm, on_alarm, wait_ms, 0);
+    l->armed_at = at;
+}
+
 static void on_prepare(uv_prepare_t *h)
 {
     Loop *l = h->data;
+    if (run_own_mail(l)) {
+        arm(l, 0, 0);
+        return;
+    }
     i64 first = l->heap.len > 1 ? l->heap.at[1]->at_mono_ns : INT64_MAX;
     if (first == l->armed_at && first == INT64_MAX)
         return;
@@ -180,29 +223,12 @@ static void on_prepare(uv_prepare_t *h)
         wait_ms = ALARM_MAX_MS;
         first = now + wait_ms * NS_PER_MS;
     }
-    uv_update_time(&l->uv);
-    uv_timer_start(&l->alarm, on_alarm, (u64)wait_ms, 0);
-    l->armed_at = first;
+    arm(l, (u64)wait_ms, first);
 }
 
 static void on_check(uv_check_t *h)
 {
     run_due_timers(h->data);
-}
-
-static void run_mail(Loop *l)
-{
-    mutex_lock(&l->mutex);
-    MailVec full = l->mail;
-    l->mail = l->reading;
-    l->reading = (MailVec){0};
-    mutex_unlock(&l->mutex);
-    for (size_t i = 0; i < full.len; i++)
-        full.at[i].fn(full.at[i].arg);
-    full.len = 0;
-    if (full.cap > 4096)
-        vec_done(&full);
-    l->reading = full;
 }
 
 static void on_async(uv_async_t *h)
@@ -298,7 +324,9 @@ void loop_post(Loop *l, void (*fn)(void *arg), void *arg)
 {
     mutex_lock(&l->mutex);
     vec_push(&l->mail, (Mail){fn, arg});
-    bool is_first = l->mail.len == 1;
+    bool is_own = l->has_thread && pthread_equal(l->thread, pthread_self());
+    bool is_first = !is_own && !l->is_roused;
+    l->is_roused |= is_first;
     mutex_unlock(&l->mutex);
     if (is_first)
         uv_async_send(&l->async);

@@ -73,6 +73,7 @@ typedef struct ScrapeRun {
     StrMap *metadata; /* family -> MetaEntry; written under metadata_lock */
     Mutex *metadata_lock;
     Buf body;
+    Str page; /* inside body */
     Str content_type; /* inside body_type */
     char body_type[256];
     u64 wire_bytes;

@@ -402,7 +402,7 @@ static bool series_item(Page *p, ExpoParser *parser, ExpoItem *item)
 static void comments_see(Page *p, Str before, const ExpoItem *item)
 {
     if (p->comments_from == NO_LINE) {
-        p->comments_from = (u32)(before.at - p->r->body.at);
+        p->comments_from = (u32)(before.at - p->r->page.at);
         p->comments_type = -1;
     }
     if (item->kind == EXPO_TYPE)
@@ -415,7 +415,7 @@ static void comments_close(Page *p, const char *end)
     ScrapeCache *c = p->r->cache;
     if (p->comments_from == NO_LINE)
         return;
-    Str text = str_of(p->r->body.at + p->comments_from, (size_t)(end - p->r->body.at) - p->comments_from);
+    Str text = str_of(p->r->page.at + p->comments_from, (size_t)(end - p->r->page.at) - p->comments_from);
     u64 newlines = 0;
     for (Str rest = text, line; rest.len;)
         newlines += str_cut(rest, '\n', &line, &rest);
@@ -564,9 +564,9 @@ static void page_parse(Page *p)
     ExpoFormat format = format_of(r);
     if (format == EXPO_UNKNOWN)
         return;
-    ExpoParser *parser = expo_new(buf_view(&r->body), format, &options, &p->arena);
+    ExpoParser *parser = expo_new(r->page, format, &options, &p->arena);
     /* Histograms that are put together from lines come later than those: then nothing is expected of the place. */
-    bool in_place = format != EXPO_PROTOBUF && !options.convert_nhcb && r->body.len < UINT32_MAX;
+    bool in_place = format != EXPO_PROTOBUF && !options.convert_nhcb && r->page.len < UINT32_MAX;
     p->comments_from = NO_LINE;
     for (;;) {
         ExpoItem item;
@@ -681,7 +681,7 @@ static const char *const report_names[9] = {"up",
 static void report(Page *p)
 {
     ScrapeRun *r = p->r;
-    f64 body = r->err == E_TOO_LARGE ? -1 : (f64)r->body.len;
+    f64 body = r->err == E_TOO_LARGE ? -1 : (f64)r->page.len;
     f64 values[] = {r->err == OK,
                     (f64)r->duration_ns / 1e9,
                     (f64)r->scraped,

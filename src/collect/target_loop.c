@@ -185,8 +185,7 @@ static void on_answer(void *arg, const HttpResult *a)
         Str type = str_sub(http_result_header(a, S("Content-Type")), 0, sizeof r->body_type);
         memcpy(r->body_type, type.at, type.len);
         r->content_type = str_of(r->body_type, type.len);
-        buf_init(&r->body, a->body.len + 1);
-        buf_str(&r->body, a->body);
+        http_result_take(a, &r->body, &r->page);
     }
     if (t->c->is_stopping || (!t->pool && a->err == E_CANCELED)) {
         r->only_stale = false;

@@ -26,6 +26,7 @@ static void unlink_call(HttpCallHandle *h)
 static void stop_transfer(HttpCallHandle *h)
 {
     HttpClient *c = h->client;
+    plain_stop(h);
     if (h->easy) {
         if (h->is_running)
             curl_multi_remove_handle(c->multi, h->easy);
@@ -38,9 +39,9 @@ static void stop_transfer(HttpCallHandle *h)
     }
     h->easy = NULL;
     h->is_running = false;
-    curl_slist_free_all(h->header_list);
+    call_drop_headers(h);
     curl_slist_free_all(h->connect_to);
-    h->header_list = h->connect_to = NULL;
+    h->connect_to = NULL;
 }
 
 static void client_unref(HttpClient *c)
@@ -76,6 +77,7 @@ static void finish_call(HttpCallHandle *h, HttpResult *r)
     h->done(h->arg, r); /* may free the client */
     buf_done(&h->in);
     buf_done(&h->head);
+    buf_done(&h->decoded);
     if (h->is_started)
         free_call(h);
 }
@@ -140,6 +142,15 @@ static void name_connect_error(HttpCallHandle *h)
     snprintf(at, sizeof h->error - (size_t)(at - h->error), "%s", strerror_r((int)number, text, sizeof text));
 }
 
+void call_spoiled(HttpCallHandle *h)
+{
+    if (h->too_large)
+        call_fail(h, E_TOO_LARGE, "the answer is larger than %llu bytes",
+                  (unsigned long long)h->call.body_max);
+    else
+        call_fail(h, E_BUSY, "out of memory for the answer");
+}
+
 static void fail_transfer(HttpCallHandle *h, CURLcode code)
 {
     if (code == CURLE_COULDNT_CONNECT)
@@ -148,18 +159,15 @@ static void fail_transfer(HttpCallHandle *h, CURLcode code)
         call_fail(h, E_FORBIDDEN,
                   "this address is not public: URLs that come through an API may only reach public "
                   "addresses");
-    else if (h->too_large)
-        call_fail(h, E_TOO_LARGE, "the answer is larger than %llu bytes",
-                  (unsigned long long)h->call.body_max);
-    else if (h->no_memory)
-        call_fail(h, E_BUSY, "out of memory for the answer");
+    else if (h->too_large || h->no_memory)
+        call_spoiled(h);
     else
         call_fail(h, err_of_curl(code), "%s", h->error[0] ? h->error : curl_easy_strerror(code));
 }
 
 /* ---- what curl calls ---- */
 
-static bool charge(HttpCallHandle *h, u64 bytes)
+bool call_charge(HttpCallHandle *h, u64 bytes)
 {
     if (!h->client->account || bytes <= h->charged)
         return true;
@@ -177,7 +185,7 @@ static size_t on_body(char *at, size_t one, size_t n, void *arg)
         h->too_large = true;
         return CURL_WRITEFUNC_ERROR;
     }
-    if (!charge(h, h->in.cap)) {
+    if (!call_charge(h, h->in.cap)) {
         h->no_memory = true;
         return CURL_WRITEFUNC_ERROR;
     }
@@ -204,9 +212,9 @@ static void on_call_timeout(void *arg)
 
 /* ---- the transfer ---- */
 
-static void cut_result_headers(HttpCallHandle *h)
+static void cut_result_headers(HttpCallHandle *h, Str head)
 {
-    Str rest = buf_view(&h->head), line;
+    Str rest = head, line;
     u32 n = 0;
     for (size_t i = 0; i < rest.len; i++)
         n += rest.at[i] == '\n';
@@ -241,13 +249,18 @@ static bool is_same_origin(const Url *a, const Url *b)
 
 static void call_begin(HttpCallHandle *h);
 
+bool call_follows(const HttpCallHandle *h, int status)
+{
+    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+        return false;
+    return !h->config->no_follow_redirects && h->call.egress != EGRESS_STRICT;
+}
+
 /* True when another transfer has been started. */
 static bool follow_redirect(HttpCallHandle *h, long status)
 {
     char *to = NULL;
-    if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
-        return false;
-    if (h->config->no_follow_redirects || h->call.egress == EGRESS_STRICT)
+    if (!call_follows(h, (int)status))
         return false;
     curl_easy_getinfo(h->easy, CURLINFO_REDIRECT_URL, &to);
     if (!to)
@@ -275,40 +288,60 @@ static bool follow_redirect(HttpCallHandle *h, long status)
     return true;
 }
 
+void call_answered(HttpCallHandle *h, int status, Str head, Str body, u64 wire_bytes)
+{
+    HttpResult r = {.status = status, .body = body, .body_buf = &h->in, .body_wire_bytes = wire_bytes};
+    cut_result_headers(h, head);
+    Str coding = find_header(h->headers, h->headers_len, S("Content-Encoding"));
+    bool is_gzip = str_eq_nocase(coding, S("gzip")) || str_eq_nocase(coding, S("x-gzip"));
+    if (body.len && (is_gzip || str_eq_nocase(coding, S("deflate")))) {
+        Why why = {0};
+        buf_init(&h->decoded, h->call.body_max);
+        Err e = coding_decode(is_gzip ? CODING_GZIP : CODING_DEFLATE, body, &h->decoded, &why);
+        if (e != OK || !call_charge(h, h->charged + h->decoded.cap)) {
+            call_fail(h, e == OK ? E_BUSY : e, "%s", e == OK ? "out of memory for the answer" : why.text);
+            return;
+        }
+        r.body = buf_view(&h->decoded);
+        r.body_buf = &h->decoded;
+    }
+    r.headers = h->headers;
+    r.headers_len = h->headers_len;
+    finish_call(h, &r);
+}
+
+void http_result_take(const HttpResult *r, Buf *ret_buf, Str *ret_body)
+{
+    if (r->body_buf) {
+        *ret_buf = *r->body_buf;
+        *r->body_buf = (Buf){0};
+        *ret_body = r->body;
+    } else {
+        buf_init(ret_buf, r->body.len + 1);
+        buf_str(ret_buf, r->body);
+        *ret_body = buf_view(ret_buf);
+    }
+}
+
 static void finish_answer(HttpCallHandle *h)
 {
-    HttpResult r = {0};
     long status = 0;
     curl_off_t wire = 0;
     curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(h->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
-    if (follow_redirect(h, status))
-        return;
-    cut_result_headers(h);
-    Str coding = find_header(h->headers, h->headers_len, S("Content-Encoding"));
-    bool is_gzip = str_eq_nocase(coding, S("gzip")) || str_eq_nocase(coding, S("x-gzip"));
-    Buf plain = {0};
-    if (h->in.len && (is_gzip || str_eq_nocase(coding, S("deflate")))) {
-        Why why = {0};
-        buf_init(&plain, h->in.max);
-        Err e = coding_decode(is_gzip ? CODING_GZIP : CODING_DEFLATE, buf_view(&h->in), &plain, &why);
-        if (e != OK || !charge(h, h->charged + plain.cap)) {
-            buf_done(&plain);
-            call_fail(h, e == OK ? E_BUSY : e, "%s", e == OK ? "out of memory for the answer" : why.text);
-            return;
-        }
-        buf_done(&h->in);
-        h->in = plain;
-    }
-    r.status = (int)status;
-    r.body = buf_view(&h->in);
-    r.headers = h->headers;
-    r.headers_len = h->headers_len;
-    r.body_wire_bytes = (u64)wire;
-    finish_call(h, &r);
+    plain_learn(h);
+    if (!follow_redirect(h, status))
+        call_answered(h, (int)status, buf_view(&h->head), buf_view(&h->in), (u64)wire);
 }
 
 void call_transfer(HttpCallHandle *h, Str token)
+{
+    h->token_text = arena_dup(&h->arena, token);
+    if (!plain_start(h, h->token_text))
+        call_curl(h);
+}
+
+void call_curl(HttpCallHandle *h)
 {
     HttpClient *c = h->client;
     h->easy = c->kept_len ? c->kept[--c->kept_len] : curl_easy_init();
@@ -317,7 +350,7 @@ void call_transfer(HttpCallHandle *h, Str token)
     buf_clear(&h->head);
     h->error[0] = 0;
     Why why = {0};
-    Err e = call_prepare(h, token, &why);
+    Err e = call_prepare(h, h->token_text, &why);
     if (e != OK) {
         call_fail(h, e, "%s", why.text);
         return;
@@ -472,6 +505,7 @@ HttpClient *http_client_new(Loop *loop, Account *account)
     curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, 1024L);
     c->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     check(c->timer_fd >= 0);
+    plain_init(c);
     c->timer_watch = loop_fd_add(loop, c->timer_fd, LOOP_READ, on_timer_fd, c);
     return c;
 }
@@ -494,6 +528,7 @@ void http_client_free(HttpClient *c)
     curl_multi_cleanup(c->multi);
     loop_fd_del(c->timer_watch);
     close(c->timer_fd);
+    plain_done(c);
     tokens_free(c);
     client_unref(c);
 }
@@ -574,6 +609,7 @@ static void on_call_done(void *arg, const HttpResult *r)
 {
     Waiting *w = arg;
     *w->ret = *r;
+    w->ret->body_buf = NULL;
     char *body = r->body.len ? arena_try(w->arena, r->body.len + 1) : NULL;
     HttpHeader *headers = arena_array(w->arena, HttpHeader, r->headers_len + 1);
     if ((r->body.len && !body) || !headers) {

@@ -108,7 +108,7 @@ static Err authorization(HttpCallHandle *h, Str token, Str *ret, Why *why)
     return OK;
 }
 
-static Err set_headers(HttpCallHandle *h, Str token, Why *why)
+Err call_headers(HttpCallHandle *h, Str token, Why *why)
 {
     const HttpCall *call = &h->call;
     const HttpClientConfig *c = h->config;
@@ -144,6 +144,12 @@ static Err set_headers(HttpCallHandle *h, Str token, Why *why)
     if (!has_type && h->body_now.len)
         h->header_list = curl_slist_append(h->header_list, "Content-Type:"); /* curl would say it is a form */
     return OK;
+}
+
+void call_drop_headers(HttpCallHandle *h)
+{
+    curl_slist_free_all(h->header_list);
+    h->header_list = NULL;
 }
 
 /* ---- TLS ---- */
@@ -296,7 +302,7 @@ Err call_prepare(HttpCallHandle *h, Str token, Why *why)
     set_proxy(h);
     set_method(h);
     TRY(set_url(h, why));
-    TRY(set_headers(h, token, why));
+    TRY(call_headers(h, token, why));
     TRY(set_tls(h, why));
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, h->header_list);
     return OK;

@@ -70,3 +70,18 @@ typedef struct Chunked {
 typedef enum ChunkedResult { CHUNKED_MORE, CHUNKED_DATA, CHUNKED_END, CHUNKED_BAD } ChunkedResult;
 /* Consumes from *in. DATA: ret_data is the next piece (call again). MORE: *in is used up. */
 ChunkedResult chunked_next(Chunked *c, Str *in, Str *ret_data);
+
+/* ---- answers, as the client reads them (answer_head.c) ---- */
+
+enum { ANSWER_HEAD_BYTES_MAX = 65536 };
+typedef enum BodyFrame { BODY_NONE, BODY_LENGTH, BODY_CHUNKED, BODY_TO_END } BodyFrame;
+typedef struct AnswerHead {
+    int status;
+    BodyFrame frame;
+    u64 length; /* of BODY_LENGTH */
+    bool has_length;
+    bool keep_alive; /* the connection may carry another answer */
+} AnswerHead;
+/* bytes is the answer so far, *seen (0 at first) how much of it was looked at before. 0 = more is needed; > 0 = length of the head
+ * with its blank line; -1 = this is not HTTP/1, -2 = nobody can tell where the body ends, or the head is too long. */
+int answer_head(Str bytes, size_t *seen, AnswerHead *ret, const char **ret_why);

@@ -136,7 +136,7 @@ Str http_server_address(const HttpServer *s); /* as bound: "127.0.0.1:41234" */
 void http_server_drain(HttpServer *s, i64 timeout_ms); /* no new connections; waits for requests in flight */
 void http_server_free(HttpServer *s); /* cancels what is in flight and waits for its handlers */
 
-/* ---- client (client.c, libcurl multi on a loop) ---- */
+/* ---- client (client.c; plain.c: GET over http on kept connections; libcurl on the loop for the rest) ---- */
 /* Prometheus's http_config, tls_config and friends. Strings are owned by the configuration they came from. */
 typedef struct TlsConfig {
     Str ca, ca_file, cert, cert_file, key_file, server_name, min_version, max_version;
@@ -196,6 +196,7 @@ typedef struct HttpResult {
     u32 headers_len;
     i64 elapsed_ns;
     u64 body_wire_bytes;
+    Buf *body_buf; /* the client's: where the body lies; NULL = nowhere it can be taken from */
 } HttpResult; /* valid during done */
 typedef struct HttpCallHandle HttpCallHandle;
 /* Asynchronous: done is called on the loop's thread, exactly once, never from inside this call. From any thread. */
@@ -204,6 +205,9 @@ HttpCallHandle *http_send(HttpClient *c, const HttpCall *call, void (*done)(void
 /* done will be called with E_CANCELED soon. Only on the loop's thread and before done. */
 void http_cancel(HttpClient *c, HttpCallHandle *h);
 Str http_result_header(const HttpResult *r, Str name);
+/* During done, once, as the last use of r: the body becomes the caller's, moved where that is possible. ret_buf is uninitialised
+ * and must be given back with buf_done; ret_body lies in it. */
+void http_result_take(const HttpResult *r, Buf *ret_buf, Str *ret_body);
 /* Blocking, for pool threads (never on the loop, which must be running). ret's body and headers point into arena. */
 Err http_call(HttpClient *c, const HttpCall *call, Arena *arena, HttpResult *ret);
 
