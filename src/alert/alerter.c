@@ -78,36 +78,87 @@ typedef struct Job {
     Lane *l;
 } Job;
 
-/* Rendering for many groups leaves holes in the heap as large as what is kept: given back once it is quiet. */
-static void tidy_heap(u32 done)
+static void on_tick(void *arg);
+/* The lock is held. */
+static void post_tick(Alerter *a)
+{
+    if (a->tick_posted || a->is_closing)
+        return;
+    a->tick_posted = true;
+    loop_post(a->env.loop, on_tick, a);
+}
+
+/* Rendering for many groups, and large answers, leave holes in the heap as large as what is kept: given back once it has
+ * been quiet for a second. The lock is held. */
+static bool is_busy(const Alerter *a)
+{
+    bool busy = a->flushing;
+    for (size_t i = 0; i < a->integrations.len; i++)
+        for (u32 k = 0; k < a->integrations.at[i]->lanes_len; k++)
+            busy |= a->integrations.at[i]->lanes[k].busy;
+    return busy;
+}
+
+static void add_untidy(Alerter *a, u32 done)
+{
+    a->untidy += done;
+    a->untidy_ms = clock_wall_ms(a->env.clock);
+}
+
+void alerter_untidy(Alerter *a, u32 done)
+{
+    mutex_lock(&a->lock);
+    add_untidy(a, done);
+    post_tick(a);
+    mutex_unlock(&a->lock);
+}
+
+static void run_tidy(void *arg)
+{
+    malloc_trim(0);
+}
+
+/* True: now. Else *next is when to ask again. */
+static bool is_to_tidy(Alerter *a, i64 now, i64 *next)
 {
     enum { MANY = 32 };
-    if (done >= MANY)
-        malloc_trim(0);
+    if (a->untidy < MANY || is_busy(a))
+        return false;
+    if (now >= a->untidy_ms && now - a->untidy_ms < MS_PER_SEC) {
+        *next = MIN(*next, a->untidy_ms + MS_PER_SEC);
+        return false;
+    }
+    a->untidy = 0;
+    return true;
+}
+
+/* All under the lock: whoever closes the alerter waits for it, and then nothing here looks at it any more. */
+static void job_ends(Alerter *a, u32 done)
+{
+    add_untidy(a, done);
+    post_tick(a);
+    cond_broadcast(&a->idle);
+    mutex_unlock(&a->lock);
 }
 
 static void run_flush(void *arg)
 {
     Alerter *a = arg;
-    tidy_heap(alerter_flush_due(a));
+    u32 done = alerter_flush_due(a);
     mutex_lock(&a->lock);
     a->flushing--;
-    cond_broadcast(&a->idle);
-    mutex_unlock(&a->lock);
-    alerter_tick_soon(a);
+    job_ends(a, done);
 }
 
 static void run_deliver(void *arg)
 {
     Job *j = arg;
     Alerter *a = j->a;
-    tidy_heap(lane_deliver(a, j->l));
+    u32 done = lane_deliver(a, j->l);
     mutex_lock(&a->lock);
     j->l->busy = false;
-    cond_broadcast(&a->idle);
-    mutex_unlock(&a->lock);
     mem_free(j);
-    alerter_tick_soon(a);
+    job_ends(a, done);
 }
 
 static void run_compact(void *arg)
@@ -179,7 +230,7 @@ static void on_tick(void *arg)
     Alerter *a = arg;
     i64 now = clock_wall_ms(a->env.clock), next = now + 60 * MS_PER_SEC;
     u32 flush = 0;
-    bool compact = false;
+    bool compact = false, tidy = false;
     Lanes ready = {0};
     mutex_lock(&a->lock);
     a->tick_posted = false;
@@ -198,6 +249,7 @@ static void on_tick(void *arg)
             silences_collect(&a->state, now * NS_PER_MS);
             a->collected_ms = now;
         }
+        tidy = is_to_tidy(a, now, &next);
         compact = !a->compacting && alert_state_wants_compaction(&a->state);
         a->compacting |= compact;
     }
@@ -206,6 +258,8 @@ static void on_tick(void *arg)
         timer_start_in_ms(a->env.loop, &a->timer, MAX(next - now, 1));
     while (flush--)
         start(a, a->env.pool, run_flush, a, undo_flush);
+    if (tidy && a->env.pool && pool_submit(a->env.pool, run_tidy, NULL) != OK)
+        LOG_DEBUG("alert", "No thread was free to give memory back");
     if (compact)
         start(a, a->env.pool, run_compact, a, undo_compact);
     for (size_t i = 0; i < ready.len; i++) {
@@ -219,12 +273,8 @@ static void on_tick(void *arg)
 void alerter_tick_soon(Alerter *a)
 {
     mutex_lock(&a->lock);
-    bool post = !a->tick_posted && !a->is_closing;
-    if (post)
-        a->tick_posted = true;
+    post_tick(a);
     mutex_unlock(&a->lock);
-    if (post)
-        loop_post(a->env.loop, on_tick, a);
 }
 
 /* ---- open ---- */

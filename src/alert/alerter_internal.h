@@ -63,6 +63,8 @@ struct Alerter {
     u32 deliver_threads;
     Outbox *outbox;
     u32 flushing; /* jobs */
+    u32 untidy;   /* groups and messages since the heap was given back */
+    i64 untidy_ms;
     bool compacting, is_closing, is_stopped, tick_posted;
     i64 started_ms, collected_ms;
     Metric *m_firing, *m_resolved, *m_invalid, *m_dropped, *m_groups, *m_suppressed[4];
@@ -84,6 +86,8 @@ enum {
 };
 
 void alerter_tick_soon(Alerter *a); /* from any thread */
+/* Something was done that leaves holes in the heap, in groups rendered: it is given back when all is quiet. */
+void alerter_untidy(Alerter *a, u32 done);
 /* Durable when it returns OK. Blocks; from pool threads. */
 Err alerter_post(Alerter *a, const NewAlert *alerts, u32 n, Why *why);
 

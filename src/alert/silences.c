@@ -8,11 +8,42 @@
 
 enum { MATCHERS_MAX = 256, TEXT_MAX = 64 << 10, ANNOTATIONS_MAX = 256 };
 
+/* ---- compiled once: ten thousand silences say "page|warn" ---- */
+typedef struct SharedRegex {
+    Matcher of;
+    u32 refs;
+} SharedRegex;
+
+static Err share_regex(Silences *s, Matcher *m, Why *why)
+{
+    SharedRegex *r = strmap_find(&s->regexes, m->value);
+    if (!r) {
+        Matcher fresh = {0};
+        TRY(match_init(&fresh, MATCH_RE, S(""), m->value, why));
+        r = mem_new(SharedRegex);
+        r->of = (Matcher){.op = MATCH_RE, .re = fresh.re};
+        strmap_put(&s->regexes, m->value, r);
+    }
+    r->refs++;
+    m->re = r->of.re;
+    return OK;
+}
+
+static void unshare_regex(Silences *s, const Matcher *m)
+{
+    SharedRegex *r = m->re ? strmap_find(&s->regexes, m->value) : NULL;
+    if (!r || --r->refs)
+        return;
+    strmap_del(&s->regexes, m->value);
+    matcher_done(&r->of);
+    mem_free(r);
+}
+
 /* ---- one silence ---- */
-static void silence_free(Silence *x)
+static void silence_free(Silences *s, Silence *x)
 {
     for (u32 i = 0; i < x->matchers.len; i++)
-        matcher_done(&x->matchers.at[i]);
+        unshare_regex(s, &x->matchers.at[i]);
     mem_free(x->matchers.at);
     mem_free((void *)x->created_by.at);
     mem_free((void *)x->comment.at);
@@ -21,7 +52,7 @@ static void silence_free(Silence *x)
 }
 
 /* Matchers and their strings in one block. */
-static Err own_matchers(Silence *x, const Matcher *from, u32 n, Why *why)
+static Err own_matchers(Silences *s, Silence *x, const Matcher *from, u32 n, Why *why)
 {
     size_t bytes = n * sizeof(Matcher);
     for (u32 i = 0; i < n; i++)
@@ -35,7 +66,10 @@ static Err own_matchers(Silence *x, const Matcher *from, u32 n, Why *why)
         if (value.len)
             memcpy(text + name.len, from[i].value.at, value.len);
         text += name.len + value.len;
-        Err e = match_init(&x->matchers.at[i], from[i].op, name, value, why);
+        Matcher *m = &x->matchers.at[i];
+        *m = (Matcher){.name = name, .value = value, .op = from[i].op};
+        bool regex = m->op == MATCH_RE || m->op == MATCH_NRE;
+        Err e = regex ? share_regex(s, m, why) : OK;
         if (e != OK) {
             why_prefix(why, "invalid regular expression \"%.*s\": ", (int)MIN(value.len, 200), value.at);
             return e;
@@ -45,11 +79,11 @@ static Err own_matchers(Silence *x, const Matcher *from, u32 n, Why *why)
     return OK;
 }
 
-static Silence *silence_new(const NewSilence *n, Why *why)
+static Silence *silence_new(Silences *s, const NewSilence *n, Why *why)
 {
     Silence *x = mem_new(Silence);
-    if (own_matchers(x, n->matchers, n->matchers_len, why) != OK) {
-        silence_free(x);
+    if (own_matchers(s, x, n->matchers, n->matchers_len, why) != OK) {
+        silence_free(s, x);
         return NULL;
     }
     snprintf(x->id, sizeof x->id, "%.*s", STR_FMT(n->id));
@@ -245,7 +279,7 @@ static void keep(AlertState *s, Silence *x)
     Silence *old = strmap_put(&s->silences.by_id, str_c(x->id), x);
     if (old) {
         index_del(&s->silences, old);
-        silence_free(old);
+        silence_free(&s->silences, old);
     }
     index_add(&s->silences, x);
 }
@@ -267,7 +301,7 @@ Err silences_set(AlertState *s, const NewSilence *n, i64 now_ns, Silence **ret, 
     Silence *prev = n->id.len ? silences_find(s, n->id) : NULL;
     if (n->id.len && !prev)
         return why_set(why, E_NOT_FOUND, "silence not found");
-    Silence *x = silence_new(n, why);
+    Silence *x = silence_new(all, n, why);
     if (!x)
         return why ? why->err : E_INVALID;
     if (!x->starts_ns)
@@ -281,7 +315,7 @@ Err silences_set(AlertState *s, const NewSilence *n, i64 now_ns, Silence **ret, 
         e = why_set(why, E_LIMIT, "exceeded maximum number of silences: %zu (limit: %u)", all->by_id.len,
                     all->silences_max);
     if (e != OK) {
-        silence_free(x);
+        silence_free(all, x);
         return e;
     }
     x->updated_ns = now_ns;
@@ -328,7 +362,7 @@ void silences_collect(AlertState *s, i64 now_ns)
         Silence *x = gone.at[i];
         alert_state_append(s, STATE_SILENCE_GONE, str_of(x->id, SILENCE_ID_LEN), false);
         strmap_del(&all->by_id, str_c(x->id));
-        silence_free(x);
+        silence_free(all, x);
     }
     vec_done(&gone);
 }
@@ -385,7 +419,7 @@ static void forget(AlertState *s, Str id)
     if (!x)
         return;
     index_del(&s->silences, x);
-    silence_free(x);
+    silence_free(&s->silences, x);
 }
 
 static Str take_id(StateIn *in)
@@ -422,7 +456,7 @@ void silences_load(AlertState *s, u32 type, StateIn *in)
     n.created_by = alert_state_in_str(in);
     n.comment = alert_state_in_str(in);
     n.annotations = alert_state_in_labels(in);
-    Silence *x = in->bad ? NULL : silence_new(&n, NULL);
+    Silence *x = in->bad ? NULL : silence_new(&s->silences, &n, NULL);
     in->bad |= !x;
     if (!x)
         return;
@@ -434,8 +468,9 @@ void silences_done(Silences *s)
 {
     StrMapSlot *slot;
     for (size_t cursor = 0; (slot = strmap_next(&s->by_id, &cursor));)
-        silence_free(slot->value);
+        silence_free(s, slot->value);
     strmap_done(&s->by_id);
+    strmap_done(&s->regexes);
     for (size_t i = 0; i < s->lists.len; i++)
         vec_done(&s->lists.at[i].of);
     vec_done(&s->lists);

@@ -335,11 +335,37 @@ Err alert_state_load_record(AlertState *s, u32 type, Str body, Why *why)
     return in.bad ? why_set(why, E_CORRUPT, "a record of type %u cannot be read", type) : OK;
 }
 
+/* Put beside the log for whoever wants to know what it was; what it said is lost, what follows is not. */
+static Err set_aside(AlertState *s, LogPos at, const LogRecord *r, const Why *reason, Why *why)
+{
+    char path[4096];
+    Buf b;
+    snprintf(path, sizeof path, "%s.unreadable-%llu", s->dir, (unsigned long long)at.seq);
+    buf_init(&b, r->bytes.len + 4);
+    buf_put(&b, &r->type, 4);
+    buf_str(&b, r->bytes);
+    Err e = vfs_write_file(s->vfs, path, buf_view(&b), why);
+    buf_done(&b);
+    if (e != OK)
+        return e;
+    s->unreadable++;
+    metric_inc(s->m_unreadable);
+    LOG_ERROR("alert", "A record of the alert log cannot be read and was set aside", LF_C("file", path),
+              LF_WHY(reason));
+    return OK;
+}
+
 static Err on_record(void *arg, LogPos at, const LogRecord *r, Why *why)
 {
     AlertState *s = arg;
+    Why reason = {0};
     s->log_bytes += r->bytes.len + 128;
-    return alert_state_load_record(s, r->type, r->bytes, why);
+    Err e = alert_state_load_record(s, r->type, r->bytes, &reason);
+    if (e == E_CORRUPT)
+        return set_aside(s, at, r, &reason, why);
+    if (e != OK && why)
+        *why = reason;
+    return e;
 }
 
 void alert_state_init(AlertState *s)
@@ -355,6 +381,10 @@ void alert_state_init(AlertState *s)
 Err alert_state_open(AlertState *s, Vfs *vfs, Clock *clock, const char *dir, Why *why)
 {
     s->vfs = vfs;
+    s->dir = mem_strdup(str_c(dir));
+    s->m_unreadable =
+        metric_counter("pharos_alert_log_unreadable_records_total",
+                       "Records of the alert log that could not be read and were set aside.", "");
     TRY(ilog_open(&s->log, &(ILogConfig){.vfs = vfs, .clock = clock, .dir = dir, .segment_bytes = 8 << 20},
                   why));
     return ilog_read(s->log, LANE, (LogPos){0}, on_record, s, why);
@@ -374,6 +404,7 @@ void alert_state_close(AlertState *s)
         mem_free(s->ledger.at[i].text);
     vec_done(&s->ledger);
     buf_done(&s->record);
+    mem_free(s->dir);
     cond_done(&s->waited);
     mutex_done(&s->wait_lock);
 }

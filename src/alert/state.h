@@ -49,6 +49,7 @@ enum { LEDGER_MAX = 1000 };
 
 typedef struct Silences {
     StrMap by_id;                             /* Silence * */
+    StrMap regexes;                           /* pattern -> what its silences share */
     U64Map buckets;                           /* hash of an equality -> index + 1 in lists */
     VEC(struct { VEC(Silence *) of; }) lists; /* [0] = those without an equality */
     i64 retention_ns;
@@ -58,6 +59,9 @@ typedef struct Silences {
 
 typedef struct AlertState {
     Vfs *vfs;
+    char *dir;      /* of the log */
+    u64 unreadable; /* records that were set aside when it was opened */
+    Metric *m_unreadable;
     ILog *log;
     U64Map alerts; /* fingerprint -> StoredAlert * */
     Silences silences;
@@ -71,7 +75,8 @@ typedef struct AlertState {
     u64 log_bytes, live_bytes; /* since the last compaction; guess of what a compaction writes */
 } AlertState;
 
-Err alert_state_open(AlertState *s, Vfs *vfs, Clock *clock, const char *dir, Why *why); /* reads the log */
+/* Reads the log. A record that cannot be read is put into a file DIR.unreadable-SEQ, said and counted; the others hold. */
+Err alert_state_open(AlertState *s, Vfs *vfs, Clock *clock, const char *dir, Why *why);
 void alert_state_close(AlertState *s);
 
 /* A reader over a record. Past the end it yields zeros and sets bad. */

@@ -141,11 +141,29 @@ static const char escapes[128] = {
     [30] = 'u',  [31] = 'u',
 };
 
+/* How many bytes from `from` on, in eights, are plain ASCII that nothing escapes: most texts are wholly so. A byte that
+ * only html escapes ends it too. */
+static size_t plain_run(Str s, size_t from)
+{
+    const u64 ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    size_t i = from;
+    for (u64 x; i + 8 <= s.len; i += 8) {
+        memcpy(&x, s.at + i, 8);
+        u64 quotes = (x & ~(4 * ones)) ^ ('"' * ones),
+            angles = (x & ~(2 * ones)) ^ ('<' * ones), /* also & and > */
+            slashes = x ^ ('\\' * ones);
+        u64 zeros = ((quotes - ones) & ~quotes) | ((angles - ones) & ~angles) | ((slashes - ones) & ~slashes);
+        if ((x | zeros | ((x - 0x20 * ones) & ~x)) & high)
+            break;
+    }
+    return i - from;
+}
+
 static void quote(Buf *out, Str s, bool html)
 {
     buf_char(out, '"');
-    size_t plain = 0;
-    for (size_t i = 0; i < s.len;) {
+    size_t plain = 0, i = plain_run(s, 0);
+    while (i < s.len) {
         u8 c = (u8)s.at[i];
         if (c < 0x80 && (!escapes[c] || (!html && (c == '<' || c == '>' || c == '&')))) {
             i++;

@@ -502,6 +502,7 @@ Err regex_new(Str pattern, int flags, Regex **ret, Why *why)
         return why_set(why, E_INVALID, "error parsing regexp: invalid UTF-8");
     Regex *r = mem_new(Regex);
     arena_init(&r->arena, NULL, 64u << 20);
+    r->arena.next_block_bytes = 256; /* most are short, and ten thousand silences hold one each */
     r->is_anchored = (flags & REGEX_ANCHORED) != 0;
     bool capture = false, done = false;
     if (r->is_anchored && !(flags & REGEX_PLAIN))

@@ -117,6 +117,8 @@ Err zone_load(Str name, const Zone **ret, Why *why); /* "UTC", "Local", IANA nam
 void civil_in_zone(const Zone *z, i64 sec, Civil *ret);
 /* Go layout formatting ("2006-01-02T15:04:05.999Z07:00"). */
 void print_time_go(Buf *out, const Civil *c, Str layout);
+void print_rfc3339_milli(Buf *out,
+                         i64 unix_ms); /* always three digits: 2026-01-02T03:04:05.000Z; years 0..9999 */
 void print_rfc3339_ms(
     Buf *out, i64 unix_ms); /* "2026-11-24T06:35:08.123Z", no trailing zero fraction (as Go's RFC3339Nano) */
 Err parse_rfc3339(Str s, i64 *ret_unix_ns);

@@ -647,6 +647,25 @@ void print_rfc3339_ms(Buf *out, i64 unix_ms)
     print_time_go(out, &c, S("2006-01-02T15:04:05.999999999Z07:00"));
 }
 
+void print_rfc3339_milli(Buf *out, i64 unix_ms)
+{
+    char text[] = "0000-00-00T00:00:00.000Z";
+    i64 sec = unix_ms / 1000, ms = unix_ms % 1000;
+    if (ms < 0) {
+        ms += 1000;
+        sec--;
+    }
+    Civil c;
+    civil_from_unix(sec, &c);
+    const int at[] = {3, 6, 9, 12, 15, 18, 22}; /* where each number ends */
+    const int value[] = {c.year, c.month, c.day, c.hour, c.minute, c.second, (int)ms},
+              digits[] = {4, 2, 2, 2, 2, 2, 3};
+    for (size_t i = 0; i < COUNT_OF(at); i++)
+        for (int d = 0, v = value[i]; d < digits[i]; d++, v /= 10)
+            text[at[i] - d] = (char)('0' + v % 10);
+    buf_put(out, text, sizeof text - 1);
+}
+
 /* ---- reading ---- */
 static bool digits_at(Str s, size_t at, size_t n, int *ret)
 {

@@ -60,8 +60,16 @@ static void test_index(void **state)
     assert_int_equal(s.silences.by_id.len, 400);
     silences_collect(&s, NOW + 100000 * NS_PER_SEC);
     assert_int_equal(s.silences.by_id.len, 400); /* over, but shown for a while */
+    size_t patterns = s.silences.regexes.len;
+    silences_collect(&s, NOW + 432500 * NS_PER_SEC); /* some go; what they share with others stays */
+    assert_in_range(s.silences.by_id.len, 1, 399);
+    assert_in_range(s.silences.regexes.len, 1, patterns);
+    StrMapSlot *left;
+    for (size_t cursor = 0; (left = strmap_next(&s.silences.by_id, &cursor));)
+        silence_matches(left->value, (Labels){0});
     silences_collect(&s, NOW + 1000000 * NS_PER_SEC);
     assert_int_equal(s.silences.by_id.len, 0);
+    assert_int_equal(s.silences.regexes.len, 0);
     alert_state_close(&s);
 }
 
@@ -165,6 +173,39 @@ static void test_log(void **state)
     vfs_remove_tree(vfs_os(), dir, NULL);
 }
 
+/* A record that nobody can read is set aside; what stands around it holds. */
+static void test_unreadable(void **state)
+{
+    char dir[256], path[340], log[280];
+    AlertState s;
+    Buf b;
+    Why why = {0};
+    test_dir(dir);
+    snprintf(log, sizeof log, "%s/log", dir);
+    alert_state_init(&s);
+    assert_ok(alert_state_open(&s, vfs_os(), clock_real(), log, &why), &why);
+    put(&s, 1, NOW + 1000);
+    alert_state_commit(&s, true);
+    alert_state_append(&s, STATE_SILENCE, S("no silence at all"), true);
+    put(&s, 2, NOW + 1000);
+    alert_state_wait(&s, 0, alert_state_commit(&s, true), &why);
+    alert_state_close(&s);
+    for (int round = 0; round < 2; round++) {
+        alert_state_init(&s);
+        assert_ok(alert_state_open(&s, vfs_os(), clock_real(), log, &why), &why);
+        assert_int_equal(s.alerts.len, 2);
+        assert_int_equal(s.silences.by_id.len, 0);
+        assert_int_equal(s.unreadable, 1);
+        alert_state_close(&s);
+    }
+    snprintf(path, sizeof path, "%s.unreadable-2", log);
+    buf_init(&b, 1000);
+    assert_ok(vfs_read_file(vfs_os(), path, 1000, &b, &why), &why);
+    assert_str(str_skip(buf_view(&b), 4), "no silence at all");
+    buf_done(&b);
+    vfs_remove_tree(vfs_os(), dir, NULL);
+}
+
 static void test_post(void **state)
 {
     static const struct {
@@ -218,6 +259,7 @@ static void test_post(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_index), cmocka_unit_test(test_changes),
-                                       cmocka_unit_test(test_log), cmocka_unit_test(test_post)};
+                                       cmocka_unit_test(test_log), cmocka_unit_test(test_unreadable),
+                                       cmocka_unit_test(test_post)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,13 @@ static void test_rfc3339(void **state)
     buf_char(&b, ' ');
     print_rfc3339_ms(&b, -1);
     assert_str(buf_view(&b), "2025-11-24T06:35:08.123Z 2025-11-24T06:35:08Z 1969-12-31T23:59:59.999Z");
+    buf_clear(&b);
+    print_rfc3339_milli(&b, 1763966108120);
+    print_rfc3339_milli(&b, 1763966108000);
+    print_rfc3339_milli(&b, -1);
+    print_rfc3339_milli(&b, -62135596800000);
+    assert_str(buf_view(&b), "2025-11-24T06:35:08.120Z2025-11-24T06:35:08.000Z1969-12-31T23:59:59.999Z"
+                             "0001-01-01T00:00:00.000Z");
     buf_done(&b);
 }
 
