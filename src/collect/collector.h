@@ -19,7 +19,7 @@ struct Target {
     ScrapeRun *run; /* under way */
     HttpCallHandle *call;
     ScrapeCache *cache;
-    StrMap metadata;
+    TargetMeta metadata;
     Target *heir; /* takes the cache when the run ends */
     bool waits_for_cache, is_kept;
     i64 stale_wall_ms; /* of the markers to write when pool == NULL */

@@ -86,7 +86,7 @@ static void adopt(Collector *c, Target *t)
         old->cache = NULL;
         mutex_lock(&c->lock);
         t->metadata = old->metadata;
-        old->metadata = (StrMap){0};
+        old->metadata = (TargetMeta){0};
         mutex_unlock(&c->lock);
         c->gone.at[i] = c->gone.at[--c->gone.len];
         target_free(old);

@@ -53,13 +53,31 @@ static inline bool line_has_series(const CacheLine *l)
 void line_settle(CacheLine *l, u64 hint, Labels labels);
 void line_done(CacheLine *l);
 
-/* ---- scrape_page.c ---- */
+/* ---- metadata.c ---- */
 
-typedef struct MetaEntry {
+typedef struct MetaSaid { /* what a target says about a family */
+    Str family, help, unit;
     MetricType type;
-    Str help, unit; /* owned */
-    u32 seen;
-} MetaEntry;
+} MetaSaid;
+typedef struct MetaText MetaText;
+typedef struct MetaSlot {
+    MetaText *text; /* NULL = free */
+    u32 tag, seen;
+} MetaSlot;
+typedef struct TargetMeta {
+    MetaSlot *slots;
+    u32 cap, len;
+} TargetMeta;
+const MetaSaid *metadata_find(const TargetMeta *m, Str family); /* NULL = nothing; valid until the next put */
+const MetaSaid *metadata_see(TargetMeta *m, Str family, u32 iter); /* notes that it is still said */
+/* Copies. said may point into what it replaces. */
+void metadata_put(TargetMeta *m, const MetaSaid *said, u32 iter);
+void metadata_expire(TargetMeta *m, u32 iter, u32 age); /* what was not seen for longer */
+/* for (u32 i = 0; (said = metadata_next(m, &i));) */
+const MetaSaid *metadata_next(const TargetMeta *m, u32 *cursor);
+void metadata_clear(TargetMeta *m);
+
+/* ---- scrape_page.c ---- */
 
 /* Everything one scrape needs on a pool thread. Filled by the loop, read back by it. */
 typedef struct ScrapeRun {
@@ -70,7 +88,7 @@ typedef struct ScrapeRun {
     Clock *clock;
     Str tenant;
     ScrapeCache *cache;
-    StrMap *metadata; /* family -> MetaEntry; written under metadata_lock */
+    TargetMeta *metadata; /* written under metadata_lock, read by others there */
     Mutex *metadata_lock;
     Buf body;
     Str page; /* inside body */
@@ -90,7 +108,6 @@ typedef struct ScrapeRun {
 } ScrapeRun;
 
 void scrape_run(ScrapeRun *r);
-void metadata_clear(StrMap *m);
 
 /* What scrapes count, for the metrics of everyone's dashboards (collect_metrics.c). */
 typedef struct ScrapeMetrics {

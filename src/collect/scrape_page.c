@@ -454,17 +454,10 @@ static bool comments_skip(Page *p, ExpoParser *parser)
 
 /* ---- metadata ---- */
 
-static void meta_set(ScrapeRun *r, MetaEntry *m, const ExpoItem *item)
+static bool says_same(const MetaSaid *said, const ExpoItem *item)
 {
-    Str *field = item->kind == EXPO_HELP ? &m->help : &m->unit;
-    mutex_lock(r->metadata_lock);
-    if (item->kind == EXPO_TYPE) {
-        m->type = item->type;
-    } else {
-        mem_free((void *)field->at);
-        *field = mem_dup(item->text);
-    }
-    mutex_unlock(r->metadata_lock);
+    return item->kind == EXPO_TYPE ? said->type == item->type
+                                   : str_eq(item->kind == EXPO_HELP ? said->help : said->unit, item->text);
 }
 
 static void meta_item(Page *p, const ExpoItem *item)
@@ -472,26 +465,21 @@ static void meta_item(Page *p, const ExpoItem *item)
     ScrapeRun *r = p->r;
     if (!r->metadata || item->kind == EXPO_COMMENT)
         return;
-    MetaEntry *m = strmap_find(r->metadata, item->name);
-    bool is_new = !m;
-    if (is_new) {
-        if (r->metadata->len >= 100000)
-            return;
-        m = mem_new(MetaEntry);
-        mutex_lock(r->metadata_lock);
-        strmap_put(r->metadata, item->name, m);
-        mutex_unlock(r->metadata_lock);
-    }
-    m->seen = r->cache->iter;
-    bool changed = item->kind == EXPO_TYPE ? m->type != item->type
-                                           : !str_eq(item->kind == EXPO_HELP ? m->help : m->unit, item->text);
-    if (changed)
-        meta_set(r, m, item);
-    if (!changed && !is_new)
+    const MetaSaid *known = metadata_see(r->metadata, item->name, r->cache->iter);
+    if ((known && says_same(known, item)) || (!known && r->metadata->len >= 100000))
         return;
-    for (size_t i = 0; i < p->metadata.len; i++)
-        if (str_eq(p->metadata.at[i].family, item->name))
-            return;
+    MetaSaid said = known ? *known : (MetaSaid){.family = item->name};
+    if (item->kind == EXPO_TYPE)
+        said.type = item->type;
+    else
+        *(item->kind == EXPO_HELP ? &said.help : &said.unit) = item->text;
+    mutex_lock(r->metadata_lock);
+    metadata_put(r->metadata, &said, r->cache->iter);
+    mutex_unlock(r->metadata_lock);
+    /* The lines of a family stand together, mostly; told twice does no harm. */
+    size_t n = p->metadata.len;
+    if (n && str_eq(p->metadata.at[n - 1].family, item->name))
+        return;
     vec_push(&p->metadata, (MetadataItem){.family = arena_dup(&p->arena, item->name)});
 }
 
@@ -500,7 +488,7 @@ static void meta_finish(Page *p)
 {
     for (size_t i = 0; i < p->metadata.len; i++) {
         MetadataItem *item = &p->metadata.at[i];
-        const MetaEntry *m = strmap_find(p->r->metadata, item->family);
+        const MetaSaid *m = metadata_find(p->r->metadata, item->family);
         if (m)
             *item = (MetadataItem){item->family, m->help, m->unit, m->type};
     }
@@ -509,36 +497,11 @@ static void meta_finish(Page *p)
 /* Metadata outlives its family by ten scrapes and a few. */
 static void meta_expire(ScrapeRun *r)
 {
-    StrMap *m = r->metadata;
-    VEC(Str) gone = {0};
-    if (!m || r->cache->iter % 10)
+    if (!r->metadata || r->cache->iter % 10)
         return;
-    StrMapSlot *slot;
-    for (size_t i = 0; (slot = strmap_next(m, &i));)
-        if (r->cache->iter - ((MetaEntry *)slot->value)->seen > 10 + COMMENTS_READ_EVERY)
-            vec_push(&gone, mem_dup(slot->key));
     mutex_lock(r->metadata_lock);
-    for (size_t i = 0; i < gone.len; i++) {
-        MetaEntry *e = strmap_del(m, gone.at[i]);
-        mem_free((void *)e->help.at);
-        mem_free((void *)e->unit.at);
-        mem_free(e);
-        mem_free((void *)gone.at[i].at);
-    }
+    metadata_expire(r->metadata, r->cache->iter, 10 + COMMENTS_READ_EVERY);
     mutex_unlock(r->metadata_lock);
-    vec_done(&gone);
-}
-
-void metadata_clear(StrMap *m)
-{
-    StrMapSlot *slot;
-    for (size_t i = 0; (slot = strmap_next(m, &i));) {
-        MetaEntry *e = slot->value;
-        mem_free((void *)e->help.at);
-        mem_free((void *)e->unit.at);
-        mem_free(e);
-    }
-    strmap_done(m);
 }
 
 /* ---- the page ---- */

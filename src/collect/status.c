@@ -223,42 +223,42 @@ static void on_pools(HttpReq *r, void *arg)
     reply_json(r, &out);
 }
 
-static void meta_json(Json *j, const Target *t, Str family, const MetaEntry *m, bool with_metric)
+static void meta_json(Json *j, const Target *t, const MetaSaid *m, bool with_metric)
 {
     js_object(j);
     js_key(j, S("target"));
     labels_json(j, t->labels);
     if (with_metric)
-        js_kv(j, "metric", family);
+        js_kv(j, "metric", m->family);
     js_kv(j, "type", str_c(metric_type_name(m->type)));
     js_kv(j, "help", m->help);
     js_kv(j, "unit", m->unit);
     js_object_end(j);
 }
 
-static int slot_order(const void *a, const void *b)
+static int family_order(const void *a, const void *b)
 {
-    return str_cmp((*(StrMapSlot *const *)a)->key, (*(StrMapSlot *const *)b)->key);
+    return str_cmp((*(const MetaSaid *const *)a)->family, (*(const MetaSaid *const *)b)->family);
 }
 
 static void target_metadata(Json *j, const Target *t, Str metric, i64 limit, i64 *count)
 {
-    VEC(StrMapSlot *) sorted = {0};
-    StrMapSlot *slot;
+    VEC(const MetaSaid *) sorted = {0};
+    const MetaSaid *m;
     if (metric.len) {
-        const MetaEntry *m = strmap_find(&t->metadata, metric);
+        m = metadata_find(&t->metadata, metric);
         if (m && (limit < 0 || *count < limit)) {
-            meta_json(j, t, metric, m, false);
+            meta_json(j, t, m, false);
             ++*count;
         }
         return;
     }
-    for (size_t i = 0; (slot = strmap_next(&t->metadata, &i));)
-        vec_push(&sorted, slot);
+    for (u32 i = 0; (m = metadata_next(&t->metadata, &i));)
+        vec_push(&sorted, m);
     if (sorted.len)
-        qsort(sorted.at, sorted.len, sizeof *sorted.at, slot_order);
+        qsort(sorted.at, sorted.len, sizeof *sorted.at, family_order);
     for (size_t i = 0; i < sorted.len && (limit < 0 || *count < limit); i++, ++*count)
-        meta_json(j, t, sorted.at[i]->key, sorted.at[i]->value, true);
+        meta_json(j, t, sorted.at[i], true);
     vec_done(&sorted);
 }
 

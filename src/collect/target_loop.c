@@ -85,7 +85,7 @@ static void give_cache(Target *from, Target *to)
     mutex_lock(&to->c->lock);
     metadata_clear(&to->metadata);
     to->metadata = from->metadata;
-    from->metadata = (StrMap){0};
+    from->metadata = (TargetMeta){0};
     mutex_unlock(&to->c->lock);
 }
 

@@ -372,15 +372,9 @@ static u32 exemplars_write(Writer *w, const SeriesItem *it, u32 sid, Buf *out)
     return n;
 }
 
-static void item_write(Writer *w, Route *r)
+static void item_store(Writer *w, const SeriesItem *it, u32 sid, const u32 *rec)
 {
-    const SeriesItem *it = &w->batch->series[r->item];
-    u32 sid, floats, hists = 0, exemplars = 0;
-    const u32 *rec = series_get(w, r, it, &sid);
-    if (!rec)
-        return;
-    if (w->hints)
-        w->hints[r->item] = (u64)w->t->hint_salt << 32 | sid;
+    u32 floats, hists = 0, exemplars = 0;
     bool is_new = false;
     Buf *b = &w->scratch;
     buf_clear(b);
@@ -410,6 +404,37 @@ static void item_write(Writer *w, Route *r)
     w->has_items = true;
     if (w->items.len + w->defs.len > RECORD_SPLIT_BYTES)
         record_send(w);
+}
+
+static void fresh_store(Writer *w)
+{
+    record_send(w); /* definitions go first */
+    fresh_write(w);
+    for (size_t i = 0; i < w->fresh.len; i++) {
+        u32 sid = w->fresh.at[i].sid;
+        item_store(w, &w->batch->series[w->fresh.at[i].item], sid, catalogue_record(&w->t->cat, sid));
+    }
+    w->fresh.len = 0;
+    u64map_done(&w->fresh_sids);
+}
+
+static void item_write(Writer *w, Route *r)
+{
+    const SeriesItem *it = &w->batch->series[r->item];
+    u32 sid;
+    const u32 *rec = series_get(w, r, it, &sid);
+    if (!rec)
+        return;
+    if (w->hints)
+        w->hints[r->item] = (u64)w->t->hint_salt << 32 | sid;
+    if (fresh_fits(w, it)) {
+        vec_push(&w->fresh, (Fresh){r->item, sid, record_local(rec), it->samples[0].v});
+        u64map_put(&w->fresh_sids, sid, 1);
+        return;
+    }
+    if (w->fresh.len && u64map_find(&w->fresh_sids, sid))
+        fresh_store(w); /* its samples come in the batch's order */
+    item_store(w, it, sid, rec);
 }
 
 /* After a failed append nothing is applied before the log takes a record again. */
@@ -470,6 +495,8 @@ static void shard_write(Writer *w, Route *routes, u32 first)
         return;
     for (u32 i = first; i; i = routes[i].next)
         item_write(w, &routes[i]);
+    if (w->fresh.len)
+        fresh_store(w);
     record_send(w);
     shard_leave(w);
 }
@@ -751,6 +778,7 @@ void engine_write(SampleSink *s, const SampleBatch *b, u64 *ret_hints, SinkResul
     buf_done(&w.items);
     buf_done(&w.scratch);
     vec_done(&w.defined);
+    vec_done(&w.fresh);
     if (e->mem_bytes > e->c.memtable_bytes_max / 2)
         engine_wake(e, true, false);
 }

@@ -5,6 +5,10 @@
 #define RECORD_BUF_MAX (64u << 20)
 
 typedef struct WriteWait WriteWait;
+typedef struct Fresh { /* an item that is one plain sample of the row to come */
+    u32 item, sid, local;
+    f64 v;
+} Fresh;
 typedef struct Writer {
     MetricsEngine *e;
     const SampleBatch *batch;
@@ -25,6 +29,8 @@ typedef struct Writer {
     i64 base, mint, maxt;
     VEC(SeriesItem) loose; /* of the row: samples that go the items' way; each with one sample */
     VEC(Sample) loose_samples;
+    VEC(Fresh) fresh; /* of the shard under way */
+    U64Map fresh_sids;
 } Writer;
 
 /* Takes the shard's lock and readies w for its table; false, without the lock, when the log takes nothing. */
@@ -37,3 +43,6 @@ u32 hint_sid(const Tenant *t, u64 hint);
 
 /* The batch's row. What cannot go in a group is left in w->loose. */
 void row_write(Writer *w);
+/* Puts w->fresh in a group, which the caller's first row will find. What finds no place there stays in w->fresh. */
+void fresh_write(Writer *w);
+bool fresh_fits(const Writer *w, const SeriesItem *it);

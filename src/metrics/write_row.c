@@ -134,20 +134,9 @@ static bool row_fit(Writer *w, MemGroup *g, u32 index, const u32 *locals)
     return ok;
 }
 
-static void group_make(Writer *w, const u32 *locals)
+static void group_begin(Writer *w, MemGroup *g)
 {
     const SampleRow *r = &w->batch->row;
-    MemGroup *g = mem_group_new(w->table, w->e->next_group++, MIN(r->len, MEM_COLUMNS_MAX));
-    for (u32 i = 0; i < r->len; i++) {
-        bool is_new = false;
-        if (locals[i] == UINT32_MAX)
-            continue;
-        if (g->len == MEM_COLUMNS_MAX ||
-            !mem_group_join(w->table, g, (u32)r->hints[i], locals[i], r->t, r->values[i], &is_new))
-            loose(w, i);
-        if (is_new)
-            shard_touch(w->ts, locals[i]);
-    }
     g = mem_group_open(w->table, g, r->t);
     if (r->group)
         *r->group = g ? note_of(w->table, w->sh->index, mem_group_index(w->table)) : 0;
@@ -162,6 +151,48 @@ static void group_make(Writer *w, const u32 *locals)
     w->ret->samples_ok += g->len;
     w->mint = MIN(w->mint, r->t);
     w->maxt = MAX(w->maxt, r->t);
+}
+
+static void group_make(Writer *w, const u32 *locals)
+{
+    const SampleRow *r = &w->batch->row;
+    MemGroup *g = mem_group_new(w->table, w->e->next_group++, MIN(r->len, MEM_COLUMNS_MAX));
+    for (u32 i = 0; i < r->len; i++) {
+        bool is_new = false;
+        if (locals[i] == UINT32_MAX)
+            continue;
+        if (g->len == MEM_COLUMNS_MAX ||
+            !mem_group_join(w->table, g, (u32)r->hints[i], locals[i], r->t, r->values[i], &is_new))
+            loose(w, i);
+        if (is_new)
+            shard_touch(w->ts, locals[i]);
+    }
+    group_begin(w, g);
+}
+
+/* The first page of a target has no row yet, for nobody knows its series: its samples are stored as the next page's will be. */
+bool fresh_fits(const Writer *w, const SeriesItem *it)
+{
+    const SampleRow *r = &w->batch->row;
+    return r->group && !r->len && it->samples_len == 1 && !it->hists_len && !it->exemplars_len &&
+           it->samples[0].t == r->t && r->t >= w->oldest && f64_bits(it->samples[0].v) != MEM_ABSENT_BITS;
+}
+
+void fresh_write(Writer *w)
+{
+    const SampleRow *r = &w->batch->row;
+    MemGroup *g = mem_group_new(w->table, w->e->next_group++, (u32)MIN(w->fresh.len, MEM_COLUMNS_MAX));
+    size_t left = 0;
+    for (size_t i = 0; i < w->fresh.len; i++) {
+        Fresh f = w->fresh.at[i];
+        bool is_new = false;
+        if (g->len == MEM_COLUMNS_MAX || !mem_group_join(w->table, g, f.sid, f.local, r->t, f.v, &is_new))
+            w->fresh.at[left++] = f;
+        if (is_new)
+            shard_touch(w->ts, f.local);
+    }
+    w->fresh.len = left;
+    group_begin(w, g);
 }
 
 void row_write(Writer *w)

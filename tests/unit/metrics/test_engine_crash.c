@@ -63,6 +63,8 @@ static Err crash_write(Crash *x, SimFs *fs, bool from_self)
     }
     SampleBatch b = {
         .tenant = S("x"), .series = items, .series_len = acks_len - first, .from_self = from_self};
+    if (rnd() % 2) /* as a target's first page, whose next one is a row */
+        b.row = (SampleRow){.t = acks[first].t, .group = &x->note};
     SinkResult r;
     u64 hints[BATCH];
     metrics_sink(x->e)->write(metrics_sink(x->e), &b, hints, &r);

@@ -73,6 +73,14 @@ static void hist_of(f64 v, Histogram *h, HistSpan *span, f64 *bucket)
                      .pos_len = 1};
 }
 
+/* Targets: lists of series that mostly come in the same order at a later time, as scrapes do. */
+typedef struct Target {
+    u32 series[SERIES], len, at;
+    f64 v[SERIES];
+    u64 note;
+} Target;
+static Target targets[3];
+
 /* One batch of a few samples; what the sink says must be what the model says. */
 static void step_write(Bench *b, u64 *hints, bool *known)
 {
@@ -85,10 +93,10 @@ static void step_write(Bench *b, u64 *hints, bool *known)
     const Histogram *hist_ptrs[MAX_ITEMS];
     HistSpan spans[MAX_ITEMS];
     f64 buckets[MAX_ITEMS];
-    u32 of[MAX_ITEMS], n = 1 + rnd() % MAX_ITEMS;
+    u32 of[MAX_ITEMS], n = 1 + rnd() % MAX_ITEMS, at_all = (u32)(rnd() % TIMES);
     u64 ok = 0, conflicts = 0, hist_ok = 0;
     for (u32 k = 0; k < n; k++) {
-        u32 series = of[k] = (u32)(rnd() % SERIES), at = (u32)(rnd() % TIMES);
+        u32 series = of[k] = (u32)(rnd() % SERIES), at = rnd() % 2 ? at_all : (u32)(rnd() % TIMES);
         bool is_hist = rnd() % 8 == 0;
         f64 v = is_hist ? (f64)(rnd() % 50) : value_of(rnd());
         Cell *c = &model[series][at];
@@ -117,6 +125,10 @@ static void step_write(Bench *b, u64 *hints, bool *known)
         }
     }
     SampleBatch batch = {.tenant = S("x"), .series = items, .series_len = n, .from_self = rnd() % 2};
+    if (rnd() % 2) { /* as a target's first page, whose next one is a row */
+        batch.row.t = samples[rnd() % n].t;
+        batch.row.group = &targets[rnd() % COUNT_OF(targets)].note;
+    }
     SinkResult r;
     u64 out[MAX_ITEMS];
     SampleSink *sink = metrics_sink(b->e);
@@ -131,14 +143,6 @@ static void step_write(Bench *b, u64 *hints, bool *known)
             known[of[k]] = true;
         }
 }
-
-/* Targets: lists of series that mostly come in the same order at a later time, as scrapes do. */
-typedef struct Target {
-    u32 series[SERIES], len, at;
-    f64 v[SERIES];
-    u64 note;
-} Target;
-static Target targets[3];
 
 static void target_shuffle(Target *t)
 {
