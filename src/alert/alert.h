@@ -188,6 +188,12 @@ void group_key_print(Buf *out, const AlertRoute *r, Labels group); /* {}/{a="b"}
 u32 alert_route_muted_by(const AlertRoute *r, i64 now_s, const TimeIntervals **ret, u32 max);
 
 /* ---- the alerter ---- */
+/* What a card wants to see: the alert's expression around its labels, from before it began until now. */
+typedef struct AlertChart {
+    Str expr;
+    Labels labels;
+    i64 starts_ms;
+} AlertChart;
 typedef struct AlerterEnv {
     Loop *loop;
     Clock *clock;
@@ -196,6 +202,9 @@ typedef struct AlerterEnv {
     /* Instead of the client, for tests: a blocking call. NULL = http_call(client, …). */
     Err (*call)(void *arg, const HttpCall *call, Arena *arena, HttpResult *ret);
     void *call_arg;
+    /* A PNG of the chart; E_NOT_FOUND: there is nothing to show. From delivery threads; blocks. NULL = no pictures. */
+    Err (*chart)(void *arg, const AlertChart *ask, Arena *arena, Buf *png, Why *why);
+    void *chart_arg;
     Vfs *vfs;
     const char *dir; /* <data>/alerts */
     /* Limits; 0 = 120 h, none, none. */

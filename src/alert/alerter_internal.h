@@ -80,6 +80,7 @@ enum {
     ITEM_EDIT = 'E',
     ITEM_FINAL = 'F',
     ITEM_REPLY = 'R',
+    ITEM_CHART = 'C',   /* a post behind a line that says what to draw beside it */
     ITEM_MORE = 'M',    /* the rest of a message that was too long for one */
     ITEM_WEBHOOK = 'W', /* a body for any other integration */
     ITEM_URL = 'U',     /* the same behind a line that says where to: a webhook whose URL is a template */
@@ -121,6 +122,12 @@ u32 lane_deliver(Alerter *a, Lane *l); /* pool: until the queue is empty or bloc
 void queue_item_done(QueueItem *q);
 void alerter_note(Alerter *a, const Integration *i, Str group_key, const char *state, const char *provider_id,
                   const char *reason); /* into the ledger; takes the lock */
+
+/* picture.c */
+enum { PICTURE_BYTES_MAX = 4 << 20 };
+/* The line that says what to draw for the first firing alert whose link has an expression; false: none has. */
+bool picture_ask(const NotifyData *d, Arena *arena, Buf *out);
+Str picture_draw(Alerter *a, Str ask, Arena *arena); /* a PNG, or empty: the message goes without */
 
 /* why.c */
 void alerter_routes(Alerter *a, HttpServer *s); /* /api/v1/alerting/... */

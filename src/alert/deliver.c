@@ -39,12 +39,12 @@ void alerter_load_outbox(Alerter *a)
     arena_done(&arena);
 }
 
-/* ---- message ids of a group, newest first, one a line ---- */
-static Str ids_with(Str before, const char *id, Arena *arena)
+/* ---- message ids of a group, newest first, one a line; " picture" after those of cards that have one ---- */
+static Str ids_with(Str before, const char *id, bool has_picture, Arena *arena)
 {
     Buf b;
     buf_init(&b, 1024);
-    buf_printf(&b, "%s\n", id);
+    buf_printf(&b, "%s%s\n", id, has_picture ? " picture" : "");
     Str line, rest = before;
     for (int n = 1; n < MESSAGE_IDS_MAX && rest.len; n++) {
         str_cut(rest, '\n', &line, &rest);
@@ -63,10 +63,14 @@ static void send_edits(Alerter *a, const NotifyTransport *t, const Integration *
     bool final = q->body.at[0] == ITEM_FINAL;
     *ret = (DeliveryResult){.verdict = DELIVERED};
     while (ids.len) {
-        str_cut(ids, '\n', &id, &ids);
-        if (!id.len)
+        Str line;
+        str_cut(ids, '\n', &line, &ids);
+        if (!line.len)
             continue;
+        bool has_picture = str_cut(line, ' ', &id, &line);
         Delivery d = {.config = i->config, .kind = 'E', .body = str_skip(q->body, 1), .message_id = id};
+        if (has_picture)
+            d.body = discord_with_picture(d.body, false, arena); /* the one that is there stays in the card */
         notify_deliver(t, &d, arena, ret);
         if (ret->verdict == DELIVERY_GONE) { /* somebody deleted it: nothing to correct */
             ret->verdict = DELIVERED;
@@ -98,13 +102,21 @@ static void send_item(Alerter *a, const Integration *i, const QueueItem *q, Aren
                   .group_key = q->group_key};
     if (kind == ITEM_URL)
         str_cut(d.body, '\n', &d.url, &d.body);
+    if (kind == ITEM_CHART) {
+        Str ask;
+        str_cut(d.body, '\n', &ask, &d.body);
+        d.picture = picture_draw(a, ask, arena);
+        if (d.picture.len)
+            d.body = discord_with_picture(d.body, true, arena);
+    }
     notify_deliver(&t, &d, arena, ret);
-    if (ret->verdict == DELIVERED && kind == ITEM_POST && ret->provider_id[0]) {
+    if (ret->verdict == DELIVERED && (kind == ITEM_POST || kind == ITEM_CHART) && ret->provider_id[0]) {
         Str key = alerter_key(arena, "m\n", i->config->id, q->group_key);
         Why why = {0};
-        if (outbox_fact_set(a->outbox, key,
-                            ids_with(outbox_fact(a->outbox, key, arena), ret->provider_id, arena),
-                            &why) != OK)
+        if (outbox_fact_set(
+                a->outbox, key,
+                ids_with(outbox_fact(a->outbox, key, arena), ret->provider_id, d.picture.len > 0, arena),
+                &why) != OK)
             LOG_WARN("alert", "Message id could not be recorded; it will not be edited", LF_WHY(&why));
     }
 }

@@ -129,6 +129,8 @@ static Err add_discord(Look *l, const Integration *i, const NotifyData *d, Disco
 {
     Buf body;
     buf_init(&body, 4 << 20);
+    if (item == ITEM_CHART && !picture_ask(d, &l->arena, &body))
+        item = ITEM_POST;
     Err e = discord_body(i->config, l->a->config->templates, d, kind, &l->arena, &body, why);
     if (e == OK)
         e = add_item(l, i, item, buf_view(&body), why);
@@ -184,7 +186,7 @@ static Err say(Look *l, const Integration *i, Reason reason, Why *why)
     if (c->style == DISCORD_ALERTMANAGER)
         return d.len ? add_discord(l, i, &d, DISCORD_POST, ITEM_POST, why) : OK;
     if (reason != SOME_RESOLVED && reason != ALL_RESOLVED) {
-        TRY(add_discord(l, i, &d, DISCORD_POST, ITEM_POST, why));
+        TRY(add_discord(l, i, &d, DISCORD_POST, l->a->env.chart ? ITEM_CHART : ITEM_POST, why));
         for (u32 part = 1; part < discord_parts(c, &d); part++) {
             d.part = part;
             TRY(add_discord(l, i, &d, DISCORD_MORE, ITEM_MORE, why));

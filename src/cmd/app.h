@@ -5,6 +5,7 @@
  * thread; `work` owns scrapes, senders and timers and runs on a thread of its own.
  */
 #pragma once
+#include "alert/alert.h"
 #include "cmd/cmd.h"
 #include "cmd/tee.h"
 #include "collect/collect.h"
@@ -22,7 +23,8 @@ typedef struct AppOptions {
     const char *role; /* "prometheus", "alertmanager", "all" */
     const char *config_file, *web_config_file, *alertmanager_config_file, *storage_path, *old_storage_path;
     const char *web_address, *ui_address, *alertmanager_address;
-    const char *external_url, *route_prefix, *cors_origin, *ready_file, *durability, *env_file, *dashboards_path;
+    const char *external_url, *route_prefix, *cors_origin, *ready_file, *durability, *env_file,
+        *dashboards_path;
     const char *log_level, *log_format, *features;
     i64 retention_ms, retention_default_ms, query_timeout_ms, lookback_ms, flush_interval_ms, ooo_window_ms;
     i64 retention_percent; /* 0 to 100 */
@@ -83,6 +85,9 @@ Err app_load(App *a, bool first, Why *why);
 int app_run(App *a);
 void app_close(App *a);
 void app_stop(App *a); /* from any thread */
+
+/* app_charts.c: the picture of an alert, for AlerterEnv.chart; arg is the App. */
+Err app_chart(void *arg, const AlertChart *c, Arena *arena, Buf *png, Why *why);
 
 /* app_alerts.c: where alerts go. */
 Err app_alerts_open(App *a, Why *why);

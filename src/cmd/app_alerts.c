@@ -29,6 +29,8 @@ Err app_alerts_open(App *a, Why *why)
                       .clock = a->clock,
                       .pool = a->notify_pool,
                       .client = a->client,
+                      .chart = app_chart,
+                      .chart_arg = a,
                       .vfs = vfs_os(),
                       .dir = buf_cstr(&dir)};
     Err e = alerter_open(&x->alerter, &env, why);

@@ -9,7 +9,7 @@
 Lengths are counted in UTF-16 units, the strictest reading of "characters". The rate limit is five requests in two seconds, told
 by headers; whoever sends while it was told to wait breaks a rule.
 """
-import json, re, socket, threading, time
+import email, json, re, socket, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOKEN = 'double-token_AbCdEf0123456789'
@@ -61,6 +61,38 @@ def judge_embed(embed, where):
     if not any(embed.get(k) for k in ('title', 'description', 'fields', 'image', 'author', 'footer')):
         problems.append(f'{where} is empty')
     return problems, total
+
+
+def read_form(headers, raw):
+    """(message, files by name) of a JSON body, or of a form as Discord wants it (multipart/form-data, payload_json and files[n])."""
+    kind = headers.get('Content-Type', '')
+    if not kind.startswith('multipart/form-data'):
+        return json.loads(raw), {}
+    form = email.message_from_bytes(b'Content-Type: ' + kind.encode() + b'\r\n\r\n' + raw)
+    message, files = None, {}
+    for part in form.get_payload():
+        name = part.get_param('name', header='content-disposition')
+        data = part.get_payload(decode=True)
+        if name == 'payload_json':
+            message = json.loads(data)
+        elif re.match(r'files\[\d\]$', name or ''):
+            files[part.get_filename()] = (part.get_content_type(), data)
+        else:
+            raise ValueError(f'a part named {name}')
+    return message, files
+
+
+def judge_files(body, files, kept):
+    """kept: names of files the edited message has."""
+    problems = [f'{name} is no picture' for name, (kind, data) in files.items() if kind != 'image/png' or not data.startswith(b'\x89PNG\r\n') or not data.endswith(b'IEND\xaeB`\x82')]
+    problems += [f'{name} has {len(data)} bytes, allowed 10 MiB' for name, (_, data) in files.items() if len(data) > 10 << 20]
+    listed = [a.get('filename') for a in body.get('attachments', [])]
+    problems += [f'attachments lists {name}, which is not there' for name in listed if name not in files and name not in kept]
+    for embed in body.get('embeds') or []:
+        url = (embed.get('image') or {}).get('url', '')
+        if url.startswith('attachment://') and url[13:] not in files and url[13:] not in kept:
+            problems.append(f'{url} is not attached')
+    return problems
 
 
 def judge_message(body, is_edit):
@@ -188,16 +220,17 @@ class DiscordDouble:
             self.recent.append(now)
             headers['X-RateLimit-Remaining'] = str(LIMIT - len(self.recent))
             headers['X-RateLimit-Reset-After'] = f'{PER_SECONDS - (now - self.recent[0]):.3f}'
-            if 'application/json' not in h.headers.get('Content-Type', ''):
+            if not re.match('application/json|multipart/form-data; *boundary=', h.headers.get('Content-Type', '')):
                 self.problems.append(f'Content-Type {h.headers.get("Content-Type")}')
             try:
-                body = json.loads(raw)
+                body, files = read_form(h.headers, raw)
             except ValueError as e:
                 self.problems.append(f'no JSON: {e}')
                 return 400, {'message': 'The request body contains invalid JSON.', 'code': 50109}, headers
             message_id = m.group(1)
             is_edit = h.command == 'PATCH'
-            broken = judge_message(body, is_edit)
+            kept = next((x['files'] for x in self.messages if x['id'] == message_id), {}) if is_edit else {}
+            broken = judge_message(body, is_edit) + judge_files(body, files, kept)
             if broken:
                 self.problems += broken
                 return 400, {'message': 'Invalid Form Body', 'code': 50035, 'errors': broken}, headers
@@ -211,7 +244,7 @@ class DiscordDouble:
             if h.command != 'POST' or message_id:
                 return 405, {'message': '405: Method Not Allowed', 'code': 0}, headers
             self.next_id += 1
-            self.messages.append({'id': str(self.next_id), 'body': body, 'edits': [], 'at': now})
+            self.messages.append({'id': str(self.next_id), 'body': body, 'edits': [], 'files': files, 'at': now})
             if 'wait=true' not in query.split('&'):
                 return 204, None, headers
             return 200, {'id': str(self.next_id), 'channel_id': '1', **body}, headers

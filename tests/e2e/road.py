@@ -285,6 +285,7 @@ def check_alerts(server, target, discord, manager):
     for part in ('RoadHot', '33.25 degrees in a of e2e', 'page'):
         if part not in text:
             failures.append(f'the message does not hold "{part}": {text[:600]}')
+    expect('the chart in the card', (list(first['files']), first['body']['embeds'][0].get('image')), (['chart.png'], {'url': 'attachment://chart.png'}))
     mentions = first['body'].get('allowed_mentions', {}).get('parse')
     expect('what labels bring mentions nobody', mentions, [])
     if first['body']['embeds'][0]['color'] == 0x2ecc71:
@@ -317,6 +318,9 @@ def check_alerts(server, target, discord, manager):
     wait_for('the edit and the reply', lambda: first['edits'] and discord.count() == 3, timeout=40)
     edit, reply = first['edits'][-1], discord.messages[2]['body']
     expect('the colour of a resolved card', edit['embeds'][0]['color'], 0x2ecc71)
+    expect('the chart stays in it', edit['embeds'][0].get('image'), {'url': 'attachment://chart.png'})
+    if os.environ.get('SHOTS'):
+        open(os.environ['SHOTS'] + '/card.png', 'wb').write(first['files']['chart.png'][1])
     if 'RESOLVED' not in json.dumps(edit).upper():
         failures.append(f'the edit does not say that it is resolved: {edit}')
     wait_for('resolved at the Alertmanager', lambda: manager.alerts['RoadHot']['endsAt'] <= time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 1)))

@@ -10,7 +10,7 @@ typedef struct DoubleMessage {
     char id[24];
     char *body; /* as last posted or edited */
     u32 edits;
-    bool deleted;
+    bool deleted, has_picture;
 } DoubleMessage;
 
 typedef struct DoubleScript { /* the next answers, in order; then normal ones */
@@ -90,8 +90,8 @@ static inline bool double_known(DiscordDouble *d, json_t *o, const char *const *
 
 static inline bool double_embed(DiscordDouble *d, json_t *e, size_t *sum)
 {
-    static const char *const keys[] = {"title",     "description", "url",    "color",
-                                       "timestamp", "fields",      "footer", "author"};
+    static const char *const keys[] = {"title",  "description", "url",    "color", "timestamp",
+                                       "fields", "footer",      "author", "image"};
     if (!json_is_object(e) || !double_known(d, e, keys, COUNT_OF(keys)) ||
         !double_text(d, e, "title", 256, false, sum) || !double_text(d, e, "description", 4096, false, sum))
         return double_complain(d, "embed", "wrong");
@@ -116,10 +116,44 @@ static inline bool double_embed(DiscordDouble *d, json_t *e, size_t *sum)
     return true;
 }
 
-static inline bool double_judge(DiscordDouble *d, Str body, bool edit)
+/* An embed may show a file that comes with the message, or came with the one that is edited. */
+static inline bool double_image(DiscordDouble *d, json_t *embed, bool has_picture)
+{
+    json_t *image = json_object_get(embed, "image");
+    const char *url = json_string_value(json_object_get(image, "url"));
+    if (!image || (url && !strcmp(url, "attachment://chart.png") && has_picture))
+        return true;
+    return double_complain(d, "image", url ? url : "no url");
+}
+
+/* A form of two parts, the message and a PNG: leaves the message in *body. */
+static inline bool double_form(DiscordDouble *d, Str *body)
+{
+    Str mark, part, rest;
+    if (!str_starts(*body, S("--")))
+        return false;
+    str_cut(*body, '\r', &mark, &rest);
+    if (!str_starts(rest, S("\nContent-Disposition: form-data; name=\"payload_json\"\r\n")))
+        return double_complain(d, "form", "the first part is not payload_json");
+    part = str_skip(rest, str_find(rest, S("\r\n\r\n")) + 4);
+    size_t end = str_find(part, mark);
+    if (end == SIZE_MAX)
+        return double_complain(d, "form", "no second part");
+    *body = str_sub(part, 0, end - 2);
+    part = str_skip(part, end + mark.len);
+    size_t data = str_find(part, S("\r\n\r\n"));
+    if (!str_starts(part, S("\r\nContent-Disposition: form-data; name=\"files[0]\"; "
+                            "filename=\"chart.png\"\r\nContent-Type: "
+                            "image/png\r\n\r\n\x89PNG")) ||
+        str_find(str_skip(part, data), mark) == SIZE_MAX || !str_ends(part, S("--\r\n")))
+        return double_complain(d, "form", "the second part is no picture");
+    return true;
+}
+
+static inline bool double_judge(DiscordDouble *d, Str body, bool edit, bool has_picture)
 {
     static const char *const keys[] = {"content",          "embeds", "username", "avatar_url",
-                                       "allowed_mentions", "tts",    "flags"};
+                                       "allowed_mentions", "tts",    "flags",    "attachments"};
     json_error_t err;
     json_t *root = json_loadb(body.at, body.len, JSON_REJECT_DUPLICATES, &err), *e;
     bool good = json_is_object(root) && double_known(d, root, keys, COUNT_OF(keys)) &&
@@ -131,7 +165,8 @@ static inline bool double_judge(DiscordDouble *d, Str body, bool edit)
     if (json_array_size(embeds) > 10)
         good = double_complain(d, "embeds", "more than 10");
     size_t i, sum = 0;
-    json_array_foreach(embeds, i, e) good = double_embed(d, e, &sum) && good;
+    json_array_foreach(embeds, i, e) good =
+        double_embed(d, e, &sum) && double_image(d, e, has_picture) && good;
     if (sum > 6000)
         good = double_complain(d, "embeds", "over 6000 characters together");
     if (!edit && !json_array_size(embeds) && !(content && json_string_length(content)))
@@ -181,7 +216,12 @@ static inline void discord_double_request(DiscordDouble *d, Str method, Str targ
         return;
     }
     bool edit = str_eq(method, S("PATCH"));
-    if (!double_judge(d, body, edit)) {
+    bool has_picture = double_form(d, &body);
+    if (edit && str_find(path, S("/messages/")) != SIZE_MAX) {
+        DoubleMessage *old = double_find(d, str_skip(path, str_find(path, S("/messages/")) + 10));
+        has_picture |= old && old->has_picture;
+    }
+    if (!double_judge(d, body, edit, has_picture)) {
         ret->status = 400;
         snprintf(ret->body, sizeof ret->body, "{\"message\": \"Invalid Form Body\", \"code\": 50035}");
         return;
@@ -201,7 +241,7 @@ static inline void discord_double_request(DiscordDouble *d, Str method, Str targ
         m->body = mem_strdup(body);
     } else {
         d->posts++;
-        DoubleMessage fresh = {.body = mem_strdup(body)};
+        DoubleMessage fresh = {.body = mem_strdup(body), .has_picture = has_picture};
         snprintf(fresh.id, sizeof fresh.id, "9%06zu", d->messages.len + 1);
         vec_push(&d->messages, fresh);
         m = &d->messages.at[d->messages.len - 1];

@@ -1,5 +1,7 @@
 /* Discord messages: our card, and byte for byte Alertmanager's. Every length is kept before anything is sent, because
  * Discord refuses a whole message for one character too many. */
+#include <jansson.h>
+
 #include "alert/notify/notify.h"
 
 enum {
@@ -403,4 +405,19 @@ Err discord_body(const IntegrationConfig *c, TmplSet *set, const NotifyData *d, 
     if (kind == DISCORD_REPLY)
         return reply_body(c, set, d, arena, out, why);
     return card_body(c, set, d, kind == DISCORD_EDIT, arena, out, why);
+}
+
+Str discord_with_picture(Str message, bool attached, Arena *arena)
+{
+    json_t *root = json_loadb(message.at, message.len, 0, NULL);
+    json_t *card = json_array_get(json_object_get(root, "embeds"), 0);
+    if (card)
+        json_object_set_new(card, "image", json_pack("{s:s}", "url", "attachment://chart.png"));
+    if (card && attached)
+        json_object_set_new(root, "attachments", json_pack("[{s:i,s:s}]", "id", 0, "filename", "chart.png"));
+    char *text = card ? json_dumps(root, JSON_COMPACT) : NULL;
+    Str ret = text ? arena_dup(arena, str_c(text)) : message;
+    free(text);
+    json_decref(root);
+    return ret.len ? ret : message;
 }

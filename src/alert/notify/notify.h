@@ -73,6 +73,8 @@ bool pagerduty_is_v1(const IntegrationConfig *c);
 void email_message(const IntegrationConfig *c, TmplSet *set, const NotifyData *d, Arena *arena, Buf *out);
 Err discord_body(const IntegrationConfig *c, TmplSet *set, const NotifyData *d, DiscordMessage kind,
                  Arena *arena, Buf *out, Why *why);
+/* The message with its (first) card showing "chart.png"; attached: the file comes with it. */
+Str discord_with_picture(Str message, bool attached, Arena *arena);
 /* Webhook body, version 4. */
 void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out);
 
@@ -83,7 +85,8 @@ typedef struct Delivery {
     Str body;
     Str message_id; /* for 'E' */
     Str group_key;
-    Str url; /* instead of the configured one, when not empty */
+    Str url;     /* instead of the configured one, when not empty */
+    Str picture; /* a PNG that goes with a Discord message, whose body names it */
 } Delivery;
 typedef enum DeliveryVerdict {
     DELIVERED,

@@ -272,6 +272,32 @@ static Err prepare_slack(const NotifyTransport *t, const Delivery *d, Arena *are
     return OK;
 }
 
+/* multipart/form-data (RFC 7578): the message as payload_json, the picture as files[0]. */
+static void attach_picture(const Delivery *d, Arena *arena, Request *q)
+{
+    Buf b;
+    buf_init(&b, d->body.len + d->picture.len + 1024);
+    Str mark = arena_printf(arena, "pharos-%016llx%016llx", (unsigned long long)random_u64(),
+                            (unsigned long long)random_u64());
+    buf_printf(&b,
+               "--%.*s\r\nContent-Disposition: form-data; name=\"payload_json\"\r\nContent-Type: "
+               "application/json\r\n\r\n",
+               STR_FMT(mark));
+    buf_str(&b, d->body);
+    buf_printf(&b,
+               "\r\n--%.*s\r\nContent-Disposition: form-data; name=\"files[0]\"; "
+               "filename=\"chart.png\"\r\nContent-Type: image/png\r\n\r\n",
+               STR_FMT(mark));
+    buf_str(&b, d->picture);
+    buf_printf(&b, "\r\n--%.*s--\r\n", STR_FMT(mark));
+    Str whole = arena_dup(arena, buf_view(&b));
+    if (whole.len) {
+        q->body = whole;
+        q->type = arena_printf(arena, "multipart/form-data; boundary=%.*s", STR_FMT(mark)).at;
+    }
+    buf_done(&b);
+}
+
 static Err prepare(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
 {
     *q = (Request){.body = d->body, .type = "application/json", .http = d->config->http};
@@ -279,6 +305,8 @@ static Err prepare(const NotifyTransport *t, const Delivery *d, Arena *arena, Re
     switch (d->config->kind) {
     case INTEGRATION_DISCORD:
         q->url = discord_url(d, q->url, arena);
+        if (d->picture.len)
+            attach_picture(d, arena, q);
         return OK;
     case INTEGRATION_PAGERDUTY:
         return prepare_pagerduty(t, d, arena, q, why);

@@ -13,6 +13,9 @@ typedef struct Bench {
     DiscordDouble discord;
     VEC(char *) hooks; /* bodies the webhook got */
     int hook_status;
+    bool draws;      /* there is a chart to be had */
+    u32 drawn;       /* how often it was asked for */
+    bool no_chart;   /* but not now */
     u64 crash_after; /* calls answered before the transport hangs up for good; 0 = never */
     char dir[256], box[300];
 } Bench;
@@ -50,12 +53,27 @@ static Err on_call(void *arg, const HttpCall *call, Arena *arena, HttpResult *re
     return OK;
 }
 
+static Err on_chart(void *arg, const AlertChart *ask, Arena *arena, Buf *png, Why *why)
+{
+    Bench *b = arg;
+    assert_str(ask->expr, "up{a=\"b c\"} == 0");
+    assert_str(labels_get(ask->labels, S("alertname")), "A");
+    assert_true(ask->starts_ms >= START);
+    b->drawn++;
+    if (b->no_chart)
+        return why_set(why, E_TIMEOUT, "not drawn");
+    buf_c(png, "\x89PNG picture");
+    return OK;
+}
+
 static void open_alerter(Bench *b)
 {
     AlerterEnv env = {.loop = b->loop,
                       .clock = &b->clock.clock,
                       .call = on_call,
                       .call_arg = b,
+                      .chart = b->draws ? on_chart : NULL,
+                      .chart_arg = b,
                       .vfs = vfs_os(),
                       .dir = b->box};
     Why why = {0};
@@ -124,7 +142,9 @@ static void send_alert(Bench *b, const char *name, const char *i, i64 starts, bo
                      .starts_ms = starts,
                      .ends_ms = resolved ? now(b) : now(b) + 3600000,
                      .is_resolved = resolved,
-                     .generator_url = S("http://g/1")};
+                     .generator_url =
+                         b->draws ? S("http://g/graph?g0.tab=1&g0.expr=up%7Ba%3D%22b+c%22%7D+%3D%3D+0")
+                                  : S("http://g/1")};
     AlertSink *s = alerter_sink(b->alerter);
     s->send(s, &n, 1);
 }
@@ -186,6 +206,40 @@ static void test_discord_life(void **state)
     run_for(b, 300);
     assert_int_equal(b->discord.requests, requests);
     assert_int_equal(alerter_queued(b->alerter), 0);
+    bench_free(b);
+}
+
+/* The picture comes with the post and stays in the card when it is edited; a message goes without one rather than not at all. */
+static void test_pictures(void **state)
+{
+    Bench *b = bench_new(discord_yaml);
+    alerter_close(b->alerter);
+    b->draws = true;
+    open_alerter(b);
+    apply(b, discord_yaml);
+    i64 t = now(b);
+    vec_push(&b->discord.script, (DoubleScript){.status = 500});
+    send_alert(b, "A", "1", t, false);
+    run_for(b, 20);
+    assert_int_equal(b->discord.posts, 1);
+    assert_int_equal(b->drawn, 2); /* anew for each attempt: what is sent late shows what is now */
+    assert_true(b->discord.messages.at[0].has_picture);
+    assert_non_null(strstr(b->discord.messages.at[0].body, "\"image\":{\"url\":\"attachment://chart.png\"}"));
+    assert_non_null(strstr(b->discord.messages.at[0].body, "\"filename\":\"chart.png\""));
+    b->no_chart = true;
+    send_alert(b, "A", "2", now(b), false);
+    run_for(b, 70);
+    assert_int_equal(b->discord.posts, 2);
+    assert_false(b->discord.messages.at[1].has_picture);
+    assert_null(strstr(b->discord.messages.at[1].body, "attachment"));
+    send_alert(b, "A", "1", t, true);
+    send_alert(b, "A", "2", t, true);
+    run_for(b, 70);
+    assert_non_null(strstr(b->discord.messages.at[0].body, "\"color\":3066993"));
+    assert_non_null(strstr(b->discord.messages.at[0].body, "attachment://chart.png"));
+    assert_null(strstr(b->discord.messages.at[0].body, "attachments"));
+    assert_null(strstr(b->discord.messages.at[1].body, "attachment"));
+    assert_int_equal(b->drawn, 3);
     bench_free(b);
 }
 
@@ -506,11 +560,12 @@ int main(void)
 {
     log_set_level((LogLevel)(LOG_LEVEL_ERROR + 1));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_discord_life),     cmocka_unit_test(test_peer_bodies),
-        cmocka_unit_test(test_rate_limits),      cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_deleted_message),  cmocka_unit_test(test_crash),
-        cmocka_unit_test(test_crash_unrecorded), cmocka_unit_test(test_huge),
-        cmocka_unit_test(test_webhook_options),  cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_discord_life), cmocka_unit_test(test_peer_bodies),
+        cmocka_unit_test(test_pictures),     cmocka_unit_test(test_rate_limits),
+        cmocka_unit_test(test_stopped),      cmocka_unit_test(test_deleted_message),
+        cmocka_unit_test(test_crash),        cmocka_unit_test(test_crash_unrecorded),
+        cmocka_unit_test(test_huge),         cmocka_unit_test(test_webhook_options),
+        cmocka_unit_test(test_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
