@@ -27,11 +27,20 @@ def numbers(p):
         return [float(p[1])], None
     h = p[1]
     buckets = h.get('buckets', [])
-    return [float(h['count']), float(h['sum'])] + [float(b[3]) for b in buckets], [b[:3] for b in buckets]
+    return [float(h.get('count', 0)), float(h.get('sum', 0))] + [float(b[3]) for b in buckets], [b[:3] for b in buckets]
 
 
 def near(x, y, relative, scale=0.0):
     return x == y or x != x and y != y or abs(x - y) <= relative * max(abs(x), abs(y), scale)
+
+
+def all_buckets(p, q):
+    """Both with the buckets of either: what one has and the other lacks holds nothing there."""
+    def filled(h, other):
+        had = [b[:3] for b in h.get('buckets', [])]
+        more = [b[:3] + ['0'] for b in other.get('buckets', []) if b[:3] not in had]
+        return {'count': h.get('count', '0'), 'sum': h.get('sum', '0'), 'buckets': sorted(h.get('buckets', []) + more)}
+    return [p[0], filled(p[1], q[1])], [q[0], filled(q[1], p[1])]
 
 
 def points_near(p, q, relative):
@@ -68,6 +77,8 @@ HIST_SUMS = ('sum', 'avg', 'sum_over_time', 'avg_over_time', 'rate', 'increase',
 
 def libm(locus):
     node = locus.ask.node
+    if is_call(locus, 'histogram_fraction'):  # a difference of two shares
+        return every_point(locus, lambda _, p, q: p and q and near(float(p[1]), float(q[1]), 1e-13, 1))
     if node.kind == 'call' and node.name in LIBM:
         return every_point(locus, lambda _, p, q: points_near(p, q, 1e-13))
     return node.kind == 'binary' and node.name in ('^', 'atan2', 'chain') and every_point(locus, lambda _, p, q: points_near(p, q, 1e-12))
@@ -75,7 +86,7 @@ def libm(locus):
 
 def histogram_digits(locus):
     node = locus.ask.node
-    return node.kind in ('call', 'aggr') and node.name in HIST_SUMS and every_point(locus, lambda _, p, q: is_hist(p) and points_near(p, q, 1e-9))
+    return node.kind in ('call', 'aggr') and node.name in HIST_SUMS and every_point(locus, lambda _, p, q: is_hist(p) and is_hist(q) and points_near(*all_buckets(p, q), 1e-9))
 
 
 # ---- any of equals ----
@@ -96,6 +107,13 @@ def step_values(table, name):
         for t, v in points:
             out.setdefault(t, []).append('' if name == 'limitk' else json.dumps(v))
     return {t: sorted(x.replace('"-0"', '"0"') for x in v) for t, v in out.items()}
+
+
+def zeros_between(locus):
+    """Which of 0 and -0 comes first when they are sorted is open."""
+    node = locus.ask.node
+    return (is_call(locus, 'quantile_over_time') or node.kind == 'aggr' and node.name == 'quantile') and \
+        every_point(locus, lambda _, p, q: p and q and {p[1], q[1]} == {'0', '-0'})
 
 
 def no_time(locus):
@@ -207,7 +225,8 @@ def over_custom(locus):
 
 def histogram_windows(locus):
     """rate and increase go back to zero at most; other bounds of custom buckets are reconciled."""
-    said = any('mismatched custom buckets' in n for n in locus.ours[1].get('infos', []))
+    said = any('mismatched custom buckets' in n for n in locus.ours[1].get('infos', [])) or \
+        any('with incompatible custom buckets' in n for n in locus.theirs[1].get('warnings', []))
     if locus.diff[0] == 'error' and 'same labelset' in str(locus.diff[1][1]):
         return over_custom(locus)  # what the peer leaves out cannot collide
     if not is_call(locus, 'rate', 'increase', 'irate', 'delta', 'idelta', 'sum_over_time', 'avg_over_time') and locus.ask.node.kind != 'binary':
@@ -347,6 +366,14 @@ def newer_notes(locus):
     return locus.diff[0] in ('warnings', 'infos') and notes(locus.ours, True, not computed) == notes(locus.theirs, True, not computed)
 
 
+def mixed_custom(locus):
+    """Bounds that were brought together do not hide that floats were among the histograms."""
+    if locus.diff[0] != 'warnings' or not over_custom(locus):
+        return False
+    mixed = {n for n in notes(locus.ours, True, True) if 'mix of histograms and floats' in n[0]}
+    return any('with incompatible custom buckets' in n for n in locus.diff[2]) and notes(locus.ours, True, True) - mixed == notes(locus.theirs, True, True) - mixed
+
+
 def places(locus):
     tree = list(locus.ask.node.all())
     nested = any(n.kind in ('subquery', 'paren') for n in tree) or sum('quantile' in n.name for n in tree) > 1
@@ -359,6 +386,7 @@ RULES = [
     (DIGITS, libm, False),
     ('sums and averages of native histograms', histogram_digits, False),
     ('`topk`, `bottomk` among equal values; `limitk`', ties, False),
+    ('`quantile`, `quantile_over_time` among 0 and -0', zeros_between, False),
     ('`day_of_month` and friends of a value that is no time', no_time, False),
     ('`ln`, `log10`, `^` of numbers below 2.2e-308', subnormal_logarithm, False),
     ('native histograms added whose resolution and zero bucket both differ', counted_twice, False),
@@ -388,6 +416,7 @@ RULES = [
     ('NaN as parameter', parameter_nan, True),
     ('warnings of `rate(x[10m:1m])`', places, False),
     ('| warnings |', newer_notes, False),
+    ('`rate`, `increase` of native histograms; custom bounds', mixed_custom, True),
 ]
 
 

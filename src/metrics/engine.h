@@ -1,5 +1,5 @@
 /* The series engine's insides, in reading order: engine.c (opening, threads), write.c (the sink), record.c (log records), flush.c,
- * version.c (the manifest's content), merge.c, retention.c, lookup.c (matchers to series), select.c (cursors), exemplars.c,
+ * version.c (the manifest's content), merge.c, retention.c, lookup.c (matchers to series), select.c (cursors), batch.c and head.c (their samples), exemplars.c,
  * metadata.c, delete.c, stats.c, fsck.c.
  *
  * Locks, outermost first: flush_lock (one flush or delete at a time), commit_lock (one manifest commit at a time), lock (tenants and

@@ -53,6 +53,11 @@ bool mem_has(const MemTable *m, u32 local)
     return mem_head(m, local).at || hist_head(m, local);
 }
 
+bool mem_has_hists(const MemTable *m, u32 local)
+{
+    return hist_head(m, local) != NULL;
+}
+
 static bool hist_at(const HistNode *h, i64 t, const HistNode **ret)
 {
     for (u32 i = 0; h && i < MEM_LOOK_BACK; h = h->prev, i++)

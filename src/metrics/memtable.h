@@ -88,6 +88,7 @@ MemResult mem_check_hist(const MemTable *m, u32 local, i64 t, Str blob);
 void mem_add(MemTable *m, u32 local, i64 t, f64 v, bool is_late, bool *ret_new);
 void mem_add_hist(MemTable *m, u32 local, i64 t, Str blob, bool *ret_new);
 bool mem_has(const MemTable *m, u32 local);
+bool mem_has_hists(const MemTable *m, u32 local);
 /* Appends the series' samples of [mint, maxt] to out, ascending. Blobs live as long as the table. */
 void mem_read(const MemTable *m, u32 local, i64 mint, i64 maxt, SampleVec *out);
 

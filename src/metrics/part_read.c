@@ -526,32 +526,47 @@ static bool body_read(PartCursor *c, const PartBlock *b, u32 lo, u32 hi, SampleV
     return true;
 }
 
-bool part_cursor_decode(PartCursor *c, const PartBlock *b, i64 mint, i64 maxt, SampleVec *out)
+static bool give_up(PartCursor *c, const PartBlock *b)
 {
-    u32 n = b->times.n;
+    if (c->page == b->page)
+        c->page = UINT32_MAX;
+    quarantine(c->part, b->page, "block");
+    return false;
+}
+
+bool part_cursor_decode(PartCursor *c, const PartBlock *b, i64 mint, i64 maxt, SampleVec *out, u32 *ret_range)
+{
+    u32 n = b->times.n, lo = 0, hi = 0;
     if (is_bad(c->part, b->page))
         return false;
-    if (!samples_reserve(out, n))
-        return true;
-    i64 *t = out->t + out->len;
-    bool is_good = times_put(c, &b->times, t) != NULL;
-    u32 lo = 0, hi = n;
-    if (is_good) {
+    if (samples_reserve(out, n)) {
+        i64 *t = out->t + out->len;
+        if (!times_put(c, &b->times, t))
+            return give_up(c, b);
         lo = b->times.first >= mint ? 0 : first_at_least(t, n, mint);
         hi = b->times.last <= maxt ? n : first_at_least(t, n, maxt + 1);
-        if (lo >= hi)
-            return true;
-        is_good = body_read(c, b, lo, hi, out);
+        if (lo < hi && !body_read(c, b, lo, hi, out))
+            return give_up(c, b);
+        if (lo && lo < hi)
+            memmove(t, t + lo, (hi - lo) * sizeof(i64));
+        out->len += lo < hi ? hi - lo : 0;
     }
-    if (!is_good) {
-        if (c->page == b->page)
-            c->page = UINT32_MAX;
-        quarantine(c->part, b->page, "block");
+    if (ret_range) {
+        ret_range[0] = lo;
+        ret_range[1] = MAX(lo, hi);
+    }
+    return true;
+}
+
+bool part_cursor_values(PartCursor *c, const PartBlock *b, const u32 *range, SampleVec *out)
+{
+    if (is_bad(c->part, b->page))
         return false;
-    }
-    if (lo)
-        memmove(t, t + lo, (hi - lo) * sizeof(i64));
-    out->len += hi - lo;
+    if (range[0] == range[1] || !samples_reserve(out, b->times.n))
+        return true;
+    if (!body_read(c, b, range[0], range[1], out))
+        return give_up(c, b);
+    out->len += range[1] - range[0];
     return true;
 }
 
@@ -565,7 +580,7 @@ void part_cursor_read(PartCursor *c, u32 sid, i64 mint, i64 maxt, SampleVec *out
         if (b->page != page)
             had = out->len;
         page = b->page;
-        if (!part_cursor_decode(c, b, mint, maxt, out)) /* then nothing of the page counts */
+        if (!part_cursor_decode(c, b, mint, maxt, out, NULL)) /* then nothing of the page counts */
             out->len = had;
     }
 }
@@ -651,7 +666,7 @@ static bool block_verify(PartCursor *c, const PageEntry *e, const PartBlock *b, 
     samples_clear(s);
     arena_reset(scratch);
     bool is_good = b->sid >= e->first_sid && b->sid <= e->last_sid && b->times.first >= e->mint &&
-                   b->times.last <= e->maxt && part_cursor_decode(c, b, INT64_MIN, INT64_MAX, s) && s->len &&
+                   b->times.last <= e->maxt && part_cursor_decode(c, b, INT64_MIN, INT64_MAX, s, NULL) && s->len &&
                    aggr_is_true(b, s);
     for (u32 k = 0; is_good && s->has_hist && k < s->len; k++)
         is_good = hist_decode(s->h[k], scratch) != NULL;

@@ -79,13 +79,13 @@ static void places_sort(Place *p, Place *tmp, u32 n)
     }
 }
 
-void samples_settle(SampleVec *s, u32 from)
+bool samples_settle(SampleVec *s, u32 from)
 {
     u32 n = s->len - from, i = from + 1;
     while (i < s->len && s->t[i] > s->t[i - 1])
         i++;
     if (n < 2 || i >= s->len)
-        return;
+        return true;
     Place *p = mem_alloc((size_t)n * 2 * sizeof(Place));
     for (u32 k = 0; k < n; k++)
         p[k] = (Place){s->t[from + k], from + k};
@@ -110,6 +110,7 @@ void samples_settle(SampleVec *s, u32 from)
         s->t[from + k] = p[k].t;
     s->len = from + kept;
     mem_free(p);
+    return false;
 }
 
 void samples_cut(SampleVec *s, u32 from, i64 mint, i64 maxt)

@@ -26,7 +26,7 @@ static inline void samples_clear(SampleVec *s)
 /* Room for n more in all arrays; false (and over) past the account's limit. */
 bool samples_reserve(SampleVec *s, u32 n);
 void samples_need_hist(SampleVec *s); /* from here on h is there; earlier ones are floats */
-/* From index `from` on: ascending by time, one per time, the last written wins. */
-void samples_settle(SampleVec *s, u32 from);
+/* From index `from` on: ascending by time, one per time, the last written wins. True: they were like that already. */
+bool samples_settle(SampleVec *s, u32 from);
 /* Removes samples of [mint, maxt] from index `from` on. */
 void samples_cut(SampleVec *s, u32 from, i64 mint, i64 maxt);

@@ -13,6 +13,8 @@ extern "C" {
 /* Shortest digits that round-trip, in scientific form ("1.5e+00", "5e-324"). Finite v only. Returns the number of
  * bytes written (no NUL), 0 when cap is too small; 32 always suffices. */
 size_t cxx_to_chars_shortest(double v, char *buf, size_t cap);
+/* The same digits without an exponent ("1.5", "0.001"), for 1e-5 < |v| < 2^53; then 32 suffice too. */
+size_t cxx_to_chars_fixed(double v, char *buf, size_t cap);
 /* Exactly prec digits after the point (fmt 'e', 'f') or prec significant digits ('g', C's rules). Correctly rounded.
  * Finite v only. 'f' of the largest double needs 310 bytes plus prec. 0 when cap is too small or fmt is unknown. */
 size_t cxx_to_chars_prec(double v, char fmt, int prec, char *buf, size_t cap);

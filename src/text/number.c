@@ -112,6 +112,12 @@ void print_f64(Buf *out, f64 v)
         print_i64(out, (i64)v);
         return;
     }
+    f64 size = fabs(v);
+    if (size > 1e-5 && size < 0x1p53) { /* beyond, whole digits are not the shortest ones */
+        char text[40];
+        buf_put(out, text, cxx_to_chars_fixed(v, text, sizeof text));
+        return;
+    }
     Digits d;
     digits_shortest(&d, v);
     put_fixed(out, &d);

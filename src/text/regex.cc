@@ -18,6 +18,12 @@ extern "C" size_t cxx_to_chars_shortest(double v, char *buf, size_t cap)
     return r.ec == std::errc() ? static_cast<size_t>(r.ptr - buf) : 0;
 }
 
+extern "C" size_t cxx_to_chars_fixed(double v, char *buf, size_t cap)
+{
+    auto r = std::to_chars(buf, buf + cap, v, std::chars_format::fixed);
+    return r.ec == std::errc() ? static_cast<size_t>(r.ptr - buf) : 0;
+}
+
 extern "C" size_t cxx_to_chars_prec(double v, char fmt, int prec, char *buf, size_t cap)
 {
     std::chars_format f;

@@ -42,10 +42,17 @@ Err cached_query(ResultCache *c, const PromEngineConfig *config, MetricsEngine *
                  const PromQuery *q, i64 now_ms, Arena *arena, PromResult *ret, Why *why);
 
 /* ---- answers (result.c) ---- */
+typedef struct OutTime { /* how the point of a time begins: [1.234, */
+    i64 t;
+    u32 len; /* 0 = not written yet */
+    char text[28];
+} OutTime;
+#define OUT_TIMES 1024u
 typedef struct Out { /* gathers and streams */
     HttpReq *r;
     Buf b;
     bool is_gone;
+    OutTime *times; /* by place in a series, OUT_TIMES of them; NULL until there are points */
 } Out;
 void out_begin(Out *o, HttpReq *r, int status, const char *content_type);
 void out_spill(Out *o); /* sends what is there when it is much: call between items */

@@ -28,6 +28,7 @@ void out_end(Out *o)
         http_write(o->r, buf_view(&o->b));
     http_end(o->r);
     buf_done(&o->b);
+    mem_free(o->times);
 }
 
 /* ---- values ---- */
@@ -97,11 +98,9 @@ void out_value(Buf *b, f64 v)
     buf_char(b, '"');
 }
 
-static void out_point(Buf *b, i64 t, f64 v, const Histogram *h)
+static void out_point(Buf *b, Str begin, f64 v, const Histogram *h)
 {
-    buf_char(b, '[');
-    out_time(b, t);
-    buf_char(b, ',');
+    buf_str(b, begin);
     if (h) {
         Json j;
         js_init(&j, b);
@@ -110,6 +109,26 @@ static void out_point(Buf *b, i64 t, f64 v, const Histogram *h)
         out_value(b, v);
     }
     buf_char(b, ']');
+}
+
+/* The series of a range query have the same times: the i-th point begins as that of the last series. */
+static Str point_begin(Out *o, u32 i, i64 t)
+{
+    if (!o->times)
+        o->times = mem_zalloc(OUT_TIMES * sizeof *o->times);
+    OutTime *x = &o->times[i % OUT_TIMES];
+    if (!x->len || x->t != t) {
+        Buf b;
+        buf_init(&b, sizeof x->text);
+        buf_char(&b, '[');
+        out_time(&b, t);
+        buf_char(&b, ',');
+        x->t = t;
+        x->len = (u32)b.len;
+        memcpy(x->text, b.at, b.len);
+        buf_done(&b);
+    }
+    return (Str){x->text, x->len};
 }
 
 static const Histogram *hist_at(const PromSeries *s, u32 i)
@@ -130,7 +149,7 @@ static void out_points(Out *o, const PromSeries *s, bool histograms)
         else
             buf_char(&o->b, ',');
         is_first = false;
-        out_point(&o->b, s->t[i], s->v ? s->v[i] : 0, h);
+        out_point(&o->b, point_begin(o, i, s->t[i]), s->v ? s->v[i] : 0, h);
         out_spill(o);
     }
     if (!is_first)
@@ -144,7 +163,7 @@ static void out_series(Out *o, const PromSeries *s, bool is_vector)
     if (is_vector) {
         const Histogram *h = hist_at(s, 0);
         buf_c(&o->b, h ? ",\"histogram\":" : ",\"value\":");
-        out_point(&o->b, s->t[0], h ? 0 : s->v[0], h);
+        out_point(&o->b, point_begin(o, 0, s->t[0]), h ? 0 : s->v[0], h);
     } else {
         out_points(o, s, false);
         if (s->h)

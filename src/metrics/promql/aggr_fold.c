@@ -129,7 +129,8 @@ static void mark_all(u8 *restrict flags, u32 n, u8 what)
 
 /* kahan_add for every step, without its branch: the rounding error of a sum is one number, however it is found (Knuth's way needs
  * no comparison). */
-static void sum_column(f64 *restrict sum, f64 *restrict c, const f64 *restrict v, u32 n)
+static inline __attribute__((always_inline)) void sum_steps(f64 *restrict sum, f64 *restrict c,
+                                                            const f64 *restrict v, u32 n)
 {
     for (u32 k = 0; k < n; k++) {
         f64 s = sum[k], x = v[k], t = s + x, gone = t - s;
@@ -137,6 +138,25 @@ static void sum_column(f64 *restrict sum, f64 *restrict c, const f64 *restrict v
         c[k] = fabs(t) == INFINITY ? 0 : with;
         sum[k] = t;
     }
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void sum_wide(f64 *restrict sum, f64 *restrict c,
+                                                     const f64 *restrict v, u32 n)
+{
+    sum_steps(sum, c, v, n);
+}
+#endif
+
+static void sum_column(f64 *restrict sum, f64 *restrict c, const f64 *restrict v, u32 n)
+{
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("avx2")) {
+        sum_wide(sum, c, v, n);
+        return;
+    }
+#endif
+    sum_steps(sum, c, v, n);
 }
 
 static bool would_overflow(const f64 *restrict sum, const f64 *restrict v, u32 n)

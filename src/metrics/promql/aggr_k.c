@@ -102,14 +102,15 @@ static Err quantiles(PickOp *a, Why *why)
     return OK;
 }
 
+/* As the peer sees them: next to NaN only an infinity is out of range. */
 static void note_quantile_params(PickOp *a)
 {
     f64 min = INFINITY, max = -INFINITY;
     bool any_nan = false;
     for (u32 k = 0; k < a->op.g->n; k++) {
         any_nan |= isnan(a->param[k]) != 0;
-        min = fmin(min, a->param[k]);
-        max = fmax(max, a->param[k]);
+        min = smaller_of(min, a->param[k]);
+        max = larger_of(max, a->param[k]);
     }
     const Plan *at = a->op.p->args[1];
     if (any_nan)
@@ -213,8 +214,8 @@ static Err check_picks(PickOp *a, bool *ret_nothing, Why *why)
     bool any_nan = false, is_ratio = a->kind == AGGR_LIMIT_RATIO;
     for (u32 k = 0; k < a->op.g->n; k++) {
         any_nan |= isnan(a->param[k]) != 0;
-        min = fmin(min, a->param[k]);
-        max = fmax(max, a->param[k]);
+        min = smaller_of(min, a->param[k]);
+        max = larger_of(max, a->param[k]);
     }
     *ret_nothing = !any_nan && (is_ratio ? max == 0 && min == 0 : max < 1);
     if (*ret_nothing)

@@ -248,6 +248,7 @@ typedef struct RawSeries {
     u64 group;
     const PageAggr *pages; /* as in SeriesView */
     u32 pages_len;
+    bool same_times; /* as in SeriesView */
 } RawSeries;
 typedef struct RawReader RawReader;
 static inline StepSeries step_of_raw(const RawSeries *r, f64 *v)
@@ -277,9 +278,11 @@ Err split_series(Eval *e, const RawSeries *r, Split *s, Why *why);
 typedef struct TimesSeen {
     i64 *t;
     u32 n, cap;
+    bool are_raw; /* they are those of the series before as it came */
 } TimesSeen;
-/* True: the same times as at the last call. Else remembers them (or, past the memory limit, nothing). */
-bool times_seen(Eval *e, TimesSeen *s, const i64 *t, u32 n);
+/* True: the same times as at the last call. Else remembers them (or, past the memory limit, nothing). `from`: the series, which has
+ * these times or some of them. */
+bool times_seen(Eval *e, TimesSeen *s, const RawSeries *from, const i64 *t, u32 n);
 u32 first_after(const i64 *t, u32 n, i64 at); /* index of the first sample later than `at` */
 Op *op_select(Eval *e, const Plan *p, Grid *g);
 typedef enum SelectWhat {

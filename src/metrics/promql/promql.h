@@ -25,6 +25,7 @@ typedef struct SeriesView {
     const Histogram *const *h; /* NULL when the series has no histograms here; else NULL = float */
     const i64 *st;             /* start timestamps per sample, 0 = unknown; NULL when there are none */
     u32 n;
+    bool same_times;       /* t and n are those of the view before, from the same call of next */
     const PageAggr *pages; /* only when asked for with want_pages; NULL = none */
     u32 pages_len;
     /* A bare view came without labels (see SelectHints.grouping): group is equal where the labels of the grouping are equal, in

@@ -148,7 +148,7 @@ static Err run_series(RangeOp *r, const RawSeries *raw, StepSeries *out, Why *wh
     if (raw->pages_len)
         return run_pages(r, raw, out, why);
     TRY(split_series(e, raw, s, why));
-    if (!times_seen(e, &r->seen, s->ft, s->fn)) {
+    if (!times_seen(e, &r->seen, raw, s->ft, s->fn)) {
         slide(r, s->ft, s->fn, r->flo, r->fhi);
         r->call.has_rate_times = false;
     }

@@ -405,7 +405,8 @@ RateSpan rate_span(const RangeCall *c, i64 end, i64 first, i64 last, u32 n, bool
     return s;
 }
 
-f64 rate_result(const RangeCall *c, RateSpan s, f64 at_first, f64 increase, bool is_counter, bool is_rate)
+static inline f64 result_of(const RangeCall *c, RateSpan s, f64 at_first, f64 increase, bool is_counter,
+                            bool is_rate)
 {
     /* Far enough above zero at the start that no division is needed to see it. */
     if (!is_counter || !(increase > 0 && at_first >= 0) ||
@@ -420,6 +421,11 @@ f64 rate_result(const RangeCall *c, RateSpan s, f64 at_first, f64 increase, bool
             factor /= (f64)c->range / 1000;
     }
     return increase * factor;
+}
+
+f64 rate_result(const RangeCall *c, RateSpan s, f64 at_first, f64 increase, bool is_counter, bool is_rate)
+{
+    return result_of(c, s, at_first, increase, is_counter, is_rate);
 }
 
 static i64 window_end(const RangeCall *c, i64 t)
@@ -474,7 +480,7 @@ void range_rate_floats(RangeCall *c, const Grid *g, const i64 *t, const f64 *v, 
             from++;
         for (u32 i = from; i < len && resets[i] < b; i++)
             result += v[resets[i] - 1];
-        out[k] = rate_result(c, spans[k], v[a], result, is_counter, is_rate);
+        out[k] = result_of(c, spans[k], v[a], result, is_counter, is_rate);
     }
 }
 

@@ -159,7 +159,8 @@ Err raw_next(RawReader *r, RawSeries *ret, u32 max, u32 *ret_n, Why *why)
                              .id = v->id,
                              .group = v->group,
                              .pages = v->pages,
-                             .pages_len = v->pages_len};
+                             .pages_len = v->pages_len,
+                             .same_times = v->same_times};
         e->samples_read += v->n + v->pages_len;
         TRY(eval_hold(e, v->n, why));
         eval_release(e, v->n);
@@ -252,9 +253,12 @@ Err raw_open_subquery(Eval *e, const Plan *p, Grid *g, RawReader **ret, Why *why
 
 /* ---- splitting ---- */
 
-bool times_seen(Eval *e, TimesSeen *s, const i64 *t, u32 n)
+bool times_seen(Eval *e, TimesSeen *s, const RawSeries *from, const i64 *t, u32 n)
 {
-    if (s->n == n && n > 0 && memcmp(s->t, t, n * sizeof *t) == 0)
+    bool were_raw = s->are_raw;
+    s->are_raw = t == from->t && n == from->n;
+    if (s->n == n && n > 0 &&
+        ((from->same_times && were_raw && s->are_raw) || memcmp(s->t, t, n * sizeof *t) == 0))
         return true;
     s->n = 0;
     if (n > s->cap) {
@@ -437,7 +441,7 @@ static Err fill_other(SelectOp *s, const RawSeries *r, StepSeries *out, Why *why
 /* The newest sample at or before each step, unless it is too old or a staleness marker (which is ABSENT as it stands). */
 static Err fill_instant(SelectOp *s, const RawSeries *r, StepSeries *out, Why *why)
 {
-    if (!times_seen(s->op.e, &s->seen, r->t, r->n))
+    if (!times_seen(s->op.e, &s->seen, r, r->t, r->n))
         find_newest(s, r->t, r->n);
     if (r->h || s->what != SELECT_VALUES)
         return fill_other(s, r, out, why);
