@@ -1,5 +1,5 @@
-/* alerter_internal: groups, integrations and their queues; shared by alerter.c, dispatch.c, flush.c, deliver.c, why.c and
- * the API. */
+/* alerter_internal: groups, integrations and their queues; shared by alerter.c, dispatch.c, flush.c, deliver.c, why.c, tree.c
+ * and the API. */
 #pragma once
 #include "alert/inhibit.h"
 #include "alert/notify/notify.h"
@@ -128,6 +128,14 @@ enum { PICTURE_BYTES_MAX = 4 << 20 };
 /* The line that says what to draw for the first firing alert whose link has an expression; false: none has. */
 bool picture_ask(const NotifyData *d, Arena *arena, Buf *out);
 Str picture_draw(Alerter *a, Str ask, Arena *arena); /* a PNG, or empty: the message goes without */
+
+/* tree.c */
+void route_head_json(Json *j, const AlertRoute *r); /* members of an open object */
+void route_muted_json(Json *j, const AlertRoute *r, i64 now_s);
+void route_tree_json(Json *j, const AlertRoute *r, i64 now_s);
+/* Every route that was asked, those below before those above: taken (an alert goes there), passed (it matched, and one below took
+ * the alert) or refused (by which matcher). Those that are missing were not asked. */
+void route_walk_json(Json *j, const AlertRoute *root, Labels alert);
 
 /* why.c */
 void alerter_routes(Alerter *a, HttpServer *s); /* /api/v1/alerting/... */

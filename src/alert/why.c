@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { BODY_BYTES_MAX = 4 << 20, SHOWN_MAX = 1000 };
+enum { BODY_BYTES_MAX = 4 << 20, SHOWN_MAX = 1000, DELIVERIES_SHOWN = 10 };
 
 static void put_labels(Json *j, const char *key, Labels l)
 {
@@ -38,24 +38,57 @@ static void refuse(HttpReq *r, const char *text)
 }
 
 /* ---- deliveries ---- */
-static void put_ledger(Json *j, const LedgerEntry *e, Str integration)
+typedef enum LedgerField {
+    LEDGER_INTEGRATION,
+    LEDGER_GROUP,
+    LEDGER_STATE,
+    LEDGER_ID,
+    LEDGER_REASON,
+    LEDGER_FIELDS
+} LedgerField;
+
+static void ledger_split(const LedgerEntry *e, Str ret[LEDGER_FIELDS])
 {
-    static const char *const names[] = {"integration", "group", "state", "id", "reason"};
-    Str rest = str_c(e->text), part;
-    str_cut(rest, '\n', &part, &rest);
-    if (integration.len && !str_eq(part, integration))
-        return;
-    js_object(j);
-    js_kv_time_ms(j, "at", e->at_ms);
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
-        if (part.len)
-            js_kv(j, names[i], part);
-        if (i + 2 == COUNT_OF(names))
-            part = rest;
-        else
-            str_cut(rest, '\n', &part, &rest);
+    Str rest = str_c(e->text);
+    for (int i = 0; i < LEDGER_REASON; i++)
+        str_cut(rest, '\n', &ret[i], &rest);
+    ret[LEDGER_REASON] = rest;
+}
+
+/* Did the last delivery of the group end badly? The lock is held. */
+static bool was_given_up(const AlertState *s, Str integration, Str group)
+{
+    for (size_t i = s->ledger.len; i-- > 0;) {
+        const LedgerEntry *e = &s->ledger.at[(s->ledger_next + i) % s->ledger.len];
+        Str f[LEDGER_FIELDS];
+        ledger_split(e, f);
+        if (str_eq(f[LEDGER_INTEGRATION], integration) && str_eq(f[LEDGER_GROUP], group))
+            return str_eq(f[LEDGER_STATE], S("given up")) || str_eq(f[LEDGER_STATE], S("not queued"));
     }
-    js_object_end(j);
+    return false;
+}
+
+/* The latest first; empty texts ask for all. The lock is held. */
+static void put_ledger(Json *j, const AlertState *s, Str integration, Str group, u32 max)
+{
+    static const char *const names[LEDGER_FIELDS] = {"integration", "group", "state", "id", "reason"};
+    js_array(j);
+    for (size_t i = s->ledger.len; i-- > 0 && max;) {
+        const LedgerEntry *e = &s->ledger.at[(s->ledger_next + i) % s->ledger.len];
+        Str f[LEDGER_FIELDS];
+        ledger_split(e, f);
+        if ((integration.len && !str_eq(f[LEDGER_INTEGRATION], integration)) ||
+            (group.len && !str_eq(f[LEDGER_GROUP], group)))
+            continue;
+        max--;
+        js_object(j);
+        js_kv_time_ms(j, "at", e->at_ms);
+        for (size_t k = 0; k < LEDGER_FIELDS; k++)
+            if (f[k].len)
+                js_kv(j, names[k], f[k]);
+        js_object_end(j);
+    }
+    js_array_end(j);
 }
 
 static void put_queue(Json *j, const Integration *i)
@@ -96,64 +129,12 @@ void alerter_deliveries_json(Alerter *a, Str integration, Json *j)
         if (!integration.len || str_eq(a->integrations.at[i]->config->id, integration))
             put_queue(j, a->integrations.at[i]);
     js_array_end(j);
-    js_key(j, S("deliveries")); /* the latest first */
-    js_array(j);
-    for (size_t i = a->state.ledger.len; i-- > 0;)
-        put_ledger(j, &a->state.ledger.at[(a->state.ledger_next + i) % a->state.ledger.len], integration);
-    js_array_end(j);
+    js_key(j, S("deliveries"));
+    put_ledger(j, &a->state, integration, S(""), LEDGER_MAX);
     mutex_unlock(&a->lock);
     js_key(j, S("deadLetters"));
     js_array(j);
     outbox_dead_letters(a->outbox, on_letter, j);
-    js_array_end(j);
-    js_object_end(j);
-}
-
-/* ---- routes ---- */
-static void put_route_head(Json *j, const AlertRoute *r)
-{
-    Buf b;
-    buf_init(&b, 1 << 20);
-    match_print_all(&b, r->matchers);
-    js_kv(j, "matchers", buf_view(&b));
-    buf_done(&b);
-    js_kv(j, "id", r->id);
-    put_u64(j, "line", r->line);
-    js_kv(j, "receiver", r->receiver->name);
-    js_key(j, S("continue"));
-    js_bool(j, r->continues);
-    js_key(j, S("groupBy"));
-    js_array(j);
-    if (r->group_by_all)
-        js_c(j, "...");
-    for (u32 i = 0; i < r->group_by_len; i++)
-        js_str(j, r->group_by[i]);
-    js_array_end(j);
-    put_u64(j, "groupWaitMs", (u64)r->group_wait_ms);
-    put_u64(j, "groupIntervalMs", (u64)r->group_interval_ms);
-    put_u64(j, "repeatIntervalMs", (u64)r->repeat_interval_ms);
-}
-
-static void put_muted(Json *j, const AlertRoute *r, i64 now_s)
-{
-    const TimeIntervals *by[16];
-    u32 n = alert_route_muted_by(r, now_s, by, COUNT_OF(by));
-    js_key(j, S("mutedBy"));
-    js_array(j);
-    for (u32 i = 0; i < n; i++)
-        js_str(j, by[i]->name);
-    js_array_end(j);
-}
-
-static void put_tree(Json *j, const AlertRoute *r, i64 now_s)
-{
-    js_object(j);
-    put_route_head(j, r);
-    put_muted(j, r, now_s);
-    js_key(j, S("routes"));
-    js_array(j);
-    for (u32 i = 0; i < r->routes_len && j->depth < 60; i++)
-        put_tree(j, &r->routes[i], now_s);
     js_array_end(j);
     js_object_end(j);
 }
@@ -166,14 +147,46 @@ typedef struct Path {
     const StoredAlert *alert; /* NULL: only what would be */
     i64 now_ms;
     Arena *arena;
+    bool is_inhibited, is_silenced;
 } Path;
 
-static void put_integration(const Path *p, const Integration *i, Str key)
+/* Where the way to one integration ends, in one word. The lock is held. */
+static const char *verdict_of(const Path *p, const AlertRoute *r, const Integration *i, Str key, bool knows,
+                              u64 queued)
+{
+    const TimeIntervals *by;
+    if (!p->alert)
+        return "hypothetical";
+    if (queued && !i->is_stopped)
+        return i->last_error[0] && i->last_error_ms > i->last_ok_ms ? "retrying" : "queued";
+    if (queued || (knows && was_given_up(&p->a->state, i->config->id, key)))
+        return i->is_stopped ? "stopped" : "given up";
+    if (knows)
+        return "notified";
+    if (alert_is_resolved(p->alert, p->now_ms * NS_PER_MS))
+        return "resolved";
+    if (p->is_inhibited)
+        return "inhibited";
+    if (alert_route_muted_by(r, p->now_ms / 1000, &by, 1))
+        return "muted";
+    if (p->is_silenced)
+        return "silenced";
+    return "waiting";
+}
+
+static void put_integration(const Path *p, const AlertRoute *r, const Integration *i, Str key)
 {
     Json *j = p->j;
     Said s = said_read(p->a, i->config->id, key, p->arena);
+    bool knows = p->alert && s.exists &&
+                 bsearch(&p->alert->fingerprint, s.firing, s.firing_len, sizeof(u64), u64_order) != NULL;
+    u64 queued = 0;
+    for (u32 l = 0; l < i->lanes_len; l++)
+        for (size_t k = 0; k < i->lanes[l].queue.len; k++)
+            queued += str_eq(i->lanes[l].queue.at[k].group_key, key);
     js_object(j);
     js_kv(j, "integration", i->config->id);
+    js_kv(j, "verdict", str_c(verdict_of(p, r, i, key, knows, queued)));
     js_key(j, S("stopped"));
     js_bool(j, i->is_stopped);
     if (s.exists) {
@@ -181,17 +194,16 @@ static void put_integration(const Path *p, const Integration *i, Str key)
         put_u64(j, "firingThen", s.firing_len);
         if (p->alert) {
             js_key(j, S("knowsThisAlert"));
-            js_bool(j,
-                    bsearch(&p->alert->fingerprint, s.firing, s.firing_len, sizeof(u64), u64_order) != NULL);
+            js_bool(j, knows);
         }
     }
-    u64 queued = 0;
-    for (u32 l = 0; l < i->lanes_len; l++)
-        for (size_t k = 0; k < i->lanes[l].queue.len; k++)
-            queued += str_eq(i->lanes[l].queue.at[k].group_key, key);
     put_u64(j, "queued", queued);
-    if (i->last_error[0])
+    if (i->last_error[0]) {
         js_kv(j, "lastError", str_c(i->last_error));
+        js_kv_time_ms(j, "lastErrorAt", i->last_error_ms);
+    }
+    js_key(j, S("deliveries"));
+    put_ledger(j, &p->a->state, i->config->id, key, DELIVERIES_SHOWN);
     js_object_end(j);
 }
 
@@ -205,9 +217,9 @@ static void on_route(void *arg, const AlertRoute *r)
     buf_init(&key, 1 << 20);
     group_key_print(&key, r, group);
     js_object(j);
-    put_route_head(j, r);
+    route_head_json(j, r);
     js_kv(j, "groupKey", buf_view(&key));
-    put_muted(j, r, p->now_ms / 1000);
+    route_muted_json(j, r, p->now_ms / 1000);
     if (g) {
         put_u64(j, "groupAlerts", g->alerts.len);
         js_kv_time_ms(j, "lastFlush", g->last_ms);
@@ -217,17 +229,18 @@ static void on_route(void *arg, const AlertRoute *r)
     js_array(j);
     for (size_t i = 0; i < p->a->integrations.len; i++)
         if (p->a->integrations.at[i]->receiver == r->receiver)
-            put_integration(p, p->a->integrations.at[i], buf_view(&key));
+            put_integration(p, r, p->a->integrations.at[i], buf_view(&key));
     js_array_end(j);
     js_object_end(j);
     buf_done(&key);
 }
 
-static void put_silences(const Path *p)
+static void put_silences(Path *p)
 {
     const Silence *by[64];
     Json *j = p->j;
     u32 n = silences_matching(&p->a->state, p->labels, p->now_ms * NS_PER_MS, by, COUNT_OF(by));
+    p->is_silenced = n > 0;
     js_key(j, S("silencedBy"));
     js_array(j);
     for (u32 i = 0; i < n; i++) {
@@ -258,6 +271,7 @@ static void put_path(Path *p)
     } else {
         js_kv(j, "state", S("unknown: no such alert is held"));
     }
+    p->is_inhibited = by != NULL;
     if (by) {
         js_key(j, S("inhibitedBy"));
         js_object(j);
@@ -268,10 +282,51 @@ static void put_path(Path *p)
         js_object_end(j);
     }
     put_silences(p);
+    js_key(j, S("walk"));
+    route_walk_json(j, alert_config_route(p->a->config), p->labels);
     js_key(j, S("routes"));
     js_array(j);
     alert_route_match(alert_config_route(p->a->config), p->labels, on_route, p);
     js_array_end(j);
+    js_object_end(j);
+}
+
+/* Only where an alert would go: what `amtool config routes test` answers, and the way there. */
+static void on_taken(void *arg, const AlertRoute *r)
+{
+    const Path *p = arg;
+    Buf key;
+    buf_init(&key, 1 << 20);
+    group_key_print(&key, r, alert_group_labels(r, p->labels, p->arena));
+    js_object(p->j);
+    route_head_json(p->j, r);
+    js_kv(p->j, "groupKey", buf_view(&key));
+    route_muted_json(p->j, r, p->now_ms / 1000);
+    js_object_end(p->j);
+    buf_done(&key);
+}
+
+static void on_receiver(void *arg, const AlertRoute *r)
+{
+    js_str(((Path *)arg)->j, r->receiver->name);
+}
+
+static void put_test(Path *p)
+{
+    const AlertRoute *root = alert_config_route(p->a->config);
+    Json *j = p->j;
+    js_object(j);
+    put_labels(j, "labels", p->labels);
+    js_key(j, S("receivers"));
+    js_array(j);
+    alert_route_match(root, p->labels, on_receiver, p);
+    js_array_end(j);
+    js_key(j, S("routes"));
+    js_array(j);
+    alert_route_match(root, p->labels, on_taken, p);
+    js_array_end(j);
+    js_key(j, S("walk"));
+    route_walk_json(j, root, p->labels);
     js_object_end(j);
 }
 
@@ -343,16 +398,15 @@ static void get_routes(HttpReq *r, void *arg)
     begin(&b, &j);
     mutex_lock(&a->lock);
     if (a->config)
-        put_tree(&j, alert_config_route(a->config), clock_wall_ms(a->env.clock) / 1000);
+        route_tree_json(&j, alert_config_route(a->config), clock_wall_ms(a->env.clock) / 1000);
     else
         js_null(&j);
     mutex_unlock(&a->lock);
     end(r, &b);
 }
 
-static void get_why(HttpReq *r, void *arg)
+static void answer_path(HttpReq *r, Alerter *a, void (*put)(Path *p))
 {
-    Alerter *a = arg;
     Buf b;
     Json j;
     Path p = {.a = a, .j = &j, .now_ms = clock_wall_ms(a->env.clock), .arena = r->arena};
@@ -360,7 +414,7 @@ static void get_why(HttpReq *r, void *arg)
     mutex_lock(&a->lock);
     bool ok = a->config && read_subject(r, &p);
     if (ok)
-        put_path(&p);
+        put(&p);
     mutex_unlock(&a->lock);
     if (ok) {
         end(r, &b);
@@ -368,6 +422,80 @@ static void get_why(HttpReq *r, void *arg)
         buf_done(&b);
         refuse(r, "want fingerprint=<16 hex digits of an alert that is held>, or label=name=value, repeated");
     }
+}
+
+static void get_why(HttpReq *r, void *arg)
+{
+    answer_path(r, arg, put_path);
+}
+
+static void get_test(HttpReq *r, void *arg)
+{
+    answer_path(r, arg, put_test);
+}
+
+/* ---- saying it once more ---- */
+static AlertGroup *group_by_key(Alerter *a, Str wanted)
+{
+    AlertGroup *found = NULL;
+    Buf key;
+    buf_init(&key, 1 << 20);
+    for (size_t i = 0; i < a->heap.len && !found; i++) {
+        buf_clear(&key);
+        group_key_print(&key, a->heap.at[i]->route, a->heap.at[i]->labels);
+        if (str_eq(buf_view(&key), wanted))
+            found = a->heap.at[i];
+    }
+    buf_done(&key);
+    return found;
+}
+
+static Integration *integration_by_id(Alerter *a, Str id)
+{
+    for (size_t i = 0; i < a->integrations.len; i++)
+        if (str_eq(a->integrations.at[i]->config->id, id))
+            return a->integrations.at[i];
+    return NULL;
+}
+
+/* A dead letter's text is not kept, and would be old: the integration is told what the group looks like now. It is to forget
+ * what it was told, and the group is looked at at once. */
+static Err tell_again(Alerter *a, Str id, Str group_key, Arena *arena, Why *why)
+{
+    mutex_lock(&a->lock);
+    Integration *i = integration_by_id(a, id);
+    AlertGroup *g = i ? group_by_key(a, group_key) : NULL;
+    bool ok = g && g->route->receiver == i->receiver;
+    mutex_unlock(&a->lock);
+    if (!ok)
+        return why_set(why, E_NOT_FOUND,
+                       i ? "the group is gone: nothing of it is firing" : "no such integration");
+    TRY(outbox_fact_set(a->outbox, alerter_key(arena, "n\n", id, group_key), S(""), why));
+    mutex_lock(&a->lock);
+    if ((i = integration_by_id(a, id)))
+        i->is_stopped = false;
+    if ((g = group_by_key(a, group_key))) {
+        g->next_ms = clock_wall_ms(a->env.clock);
+        group_heap_put(a, g);
+    }
+    mutex_unlock(&a->lock);
+    alerter_tick_soon(a);
+    return OK;
+}
+
+static void post_retry(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    Buf b;
+    Json j;
+    Err e = tell_again(arg, http_param(r, S("integration")), http_param(r, S("group")), r->arena, &why);
+    if (e != OK) {
+        refuse(r, why.text);
+        return;
+    }
+    begin(&b, &j);
+    js_null(&j);
+    end(r, &b);
 }
 
 /* A silence's JSON, as POST /api/v2/silences takes it: the alerts it would match now. */
@@ -429,7 +557,14 @@ void alerter_routes(Alerter *a, HttpServer *s)
          .handler = get_deliveries,
          .run = RUN_QUERY},
         {.methods = "GET", .path = "/api/v1/alerting/routes", .handler = get_routes, .run = RUN_QUERY},
+        {.methods = "GET", .path = "/api/v1/alerting/routes/test", .handler = get_test, .run = RUN_QUERY},
         {.methods = "GET", .path = "/api/v1/alerting/why", .handler = get_why, .run = RUN_QUERY},
+        {.methods = "POST",
+         .path = "/api/v1/alerting/deliveries/retry",
+         .handler = post_retry,
+         .role = ROLE_WRITE,
+         .run = RUN_ADMIN,
+         .body_max = 64 << 10},
         {.methods = "POST",
          .path = "/api/v1/alerting/silences/preview",
          .handler = post_preview,
@@ -439,7 +574,7 @@ void alerter_routes(Alerter *a, HttpServer *s)
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         HttpRoute r = routes[i];
         r.arg = a;
-        r.role = ROLE_READ;
+        r.role = MAX(r.role, ROLE_READ);
         http_server_route(s, &r, 1);
     }
 }

@@ -39,6 +39,9 @@ function freePort() {
   });
 }
 
+/** The paths of notifications that came, in order. */
+export const hooks = [];
+
 function startTargets() {
   const quoted = (s) => s.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
   const page = [
@@ -48,13 +51,56 @@ function startTargets() {
   ].join('\n');
   const server = http.createServer((req, res) => {
     res.setHeader('Content-Type', 'text/plain; version=0.0.4; charset=utf-8');
-    if (req.url === '/garbage') res.end('good 1\nbad{x="1" 2\n');
+    if (req.url.startsWith('/hook/')) { // a receiver of notifications: by its name it takes them or refuses them
+      hooks.push(req.url);
+      res.statusCode = req.url === '/hook/refuses' ? 400 : 200;
+      res.end(req.url === '/hook/refuses' ? 'this hook refuses everything' : '');
+    } else if (req.url === '/garbage') res.end('good 1\nbad{x="1" 2\n');
     else res.end(`${page}\nsteady_total ${Math.floor(Date.now() / 100)}\n`);
   });
   return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
 }
 
 const yaml = JSON.stringify; // a JSON string is a YAML string
+
+/** Alerts of which each ends differently. */
+const notified = `
+groups:
+  - name: notified
+    rules:
+      - {alert: DiskFull, expr: 'vector(93) > 90', labels: {severity: critical, team: disks, host: a}, annotations: {summary: "Disk of a is 93 % full", runbook_url: "https://example.test/disk"}}
+      - {alert: DiskSlow, expr: 'vector(1)', labels: {severity: warning, team: disks, host: a}, annotations: {summary: "Disk of a is slow"}}
+      - {alert: Nightly, expr: 'vector(1)', labels: {severity: info, team: night}, annotations: {summary: "The nightly job is late"}}
+      - {alert: Refused, expr: 'vector(1)', labels: {severity: warning, team: refused}, annotations: {summary: "Its receiver refuses"}}
+      - {alert: Quiet, expr: 'vector(1)', labels: {severity: warning, team: quiet, zone: b}, annotations: {summary: "Somebody works on it"}}
+`;
+
+const routing = (target) => `
+route:
+  receiver: everybody
+  group_by: [alertname]
+  group_wait: 1s
+  group_interval: 1s
+  repeat_interval: 1h
+  routes:
+    - {matchers: ['team="refused"'], receiver: refuses}
+    - {matchers: ['team="night"'], receiver: disks, mute_time_intervals: [always]}
+    - matchers: ['team=~"disks|quiet"']
+      receiver: disks
+      group_by: [team]
+      routes:
+        - {matchers: ['severity="critical"'], receiver: pager, continue: true}
+        - {matchers: ['severity=~"critical|warning"'], receiver: disks, group_wait: 2s}
+inhibit_rules:
+  - {source_matchers: ['severity="critical"'], target_matchers: ['severity="warning"'], equal: [host, team]}
+time_intervals:
+  - {name: always, time_intervals: [{times: [{start_time: '00:00', end_time: '24:00'}]}]}
+receivers:
+  - {name: everybody, webhook_configs: [{url: 'http://${target}/hook/everybody'}]}
+  - {name: disks, webhook_configs: [{url: 'http://${target}/hook/disks'}]}
+  - {name: pager, webhook_configs: [{url: 'http://${target}/hook/pager'}]}
+  - {name: refuses, webhook_configs: [{url: 'http://${target}/hook/refuses'}]}
+`;
 
 export class World {
   async start(...flags) {
@@ -112,7 +158,9 @@ groups:
     rules:
 ${hostile.map((h, i) => `      - alert: Hostile${i}\n        expr: ${yaml(`vector(${i}) == ${i} or (up{job=${yaml(h)}})`)}\n        labels: {evil: ${yaml(h)}}\n        annotations: {summary: ${yaml(h)}, ${i === 4 ? 'link' : 'more'}: ${yaml(h)}}`).join('\n')}
 `);
-    await this.run(['--config.file=prometheus.yml', `--web.listen-address=127.0.0.1:${port}`, ...flags]);
+    writeFileSync(join(this.dir, 'rules', 'notified.yml'), notified);
+    writeFileSync(join(this.dir, 'alertmanager.yml'), routing(target));
+    await this.run(['--config.file=prometheus.yml', '--alertmanager.config.file=alertmanager.yml', `--web.listen-address=127.0.0.1:${port}`, ...flags]);
     return this;
   }
 
@@ -143,6 +191,14 @@ ${hostile.map((h, i) => `      - alert: Hostile${i}\n        expr: ${yaml(`vecto
     const body = await r.json();
     if (body.status !== 'success') throw Object.assign(new Error(body.error), { body });
     return body.data;
+  }
+
+  /** Alertmanager's API. */
+  async am(path, method = 'GET', body) {
+    const r = await fetch(`${this.base}/api/v2/${path}`, { method, ...(body && { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }) });
+    const text = await r.text();
+    if (!r.ok) throw new Error(`${r.status} ${text}`);
+    return text ? JSON.parse(text) : null;
   }
 
   async stop() {

@@ -26,7 +26,7 @@ export class ApiError extends Error {
 /** Where the application lives: pages may be served under a prefix. */
 export const root: string = (() => {
   const page = location.pathname;
-  const at = page.search(/\/(?:d\/.*|d-solo\/.*|dashboards|query|graph|targets|rules|alerts|status|config|flags|tsdb-status|service-discovery)?$/);
+  const at = page.search(/\/(?:d\/.*|d-solo\/.*|dashboards|query|graph|targets|rules|alerts|alert|silences|routing|deliveries|rule|status|config|flags|tsdb-status|service-discovery)?$/);
   return at > 0 ? page.slice(0, at) : '';
 })();
 

@@ -13,13 +13,17 @@ import { choice, theme, type Choice } from './theme';
 const page = (load: () => Promise<() => JSX.Element>): (() => JSX.Element) => { const Part = later<object>(load, (x) => <div class="page">{x}</div>, 2); return () => <Part />; };
 const HomePage = page(() => import('./pages/home').then((m) => m.HomePage)), QueryPage = page(() => import('./pages/query').then((m) => m.QueryPage));
 const DashboardsPage = page(() => import('./pages/dashboards').then((m) => m.DashboardsPage)), DashboardPage = page(() => import('./pages/dashboard').then((m) => m.DashboardPage));
-const AlertsPage = page(() => import('./pages/rules').then((m) => m.AlertsPage)), RulesPage = page(() => import('./pages/rules').then((m) => m.RulesPage));
+const AlertsPage = page(() => import('./pages/alerts').then((m) => m.AlertsPage)), RulesPage = page(() => import('./pages/rules').then((m) => m.RulesPage));
 const StatusPage = page(() => import('./pages/status').then((m) => m.StatusPage)), TargetsPage = page(() => import('./pages/targets').then((m) => m.TargetsPage));
+const AlertPage = page(() => import('./pages/alert').then((m) => m.AlertPage)), SilencesPage = page(() => import('./pages/silences').then((m) => m.SilencesPage));
+const RoutingPage = page(() => import('./pages/routing').then((m) => m.RoutingPage)), DeliveriesPage = page(() => import('./pages/deliveries').then((m) => m.DeliveriesPage));
 
 const pages: [string, string, () => JSX.Element][] = [
   ['/', 'Overview', HomePage], ['/dashboards', 'Dashboards', DashboardsPage], ['/query', 'Query', QueryPage], ['/targets', 'Targets', TargetsPage],
   ['/alerts', 'Alerts', AlertsPage], ['/rules', 'Rules', RulesPage], ['/status', 'Status', StatusPage],
 ];
+// Pages without a place of their own in the navigation: address, name, whose they are.
+const inner: [string, string, () => JSX.Element, string][] = [['/alert', 'Alert', AlertPage, '/alerts'], ['/silences', 'Silences', SilencesPage, '/alerts'], ['/routing', 'Routing', RoutingPage, '/alerts'], ['/deliveries', 'Deliveries', DeliveriesPage, '/alerts']];
 const shortcuts: Record<string, string> = { o: '/', d: '/dashboards', q: '/query', t: '/targets', a: '/alerts', r: '/rules', s: '/status' };
 
 function ThemeButton(): JSX.Element {
@@ -58,7 +62,8 @@ function focusField(): void {
 function App(): JSX.Element {
   const path = route.value.path;
   const open = /^\/d(-solo)?\/[^/]+/.exec(path)?.[0];
-  const page = open ? (['/dashboards', 'Dashboards', DashboardPage] as (typeof pages)[0]) : pages.find(([p]) => p === path);
+  const within = inner.find(([p]) => p === path);
+  const page = open ? (['/dashboards', 'Dashboards', DashboardPage] as (typeof pages)[0]) : (pages.find(([p]) => p === path) ?? within);
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
@@ -91,7 +96,7 @@ function App(): JSX.Element {
       <header>
         <a class="brand" href={href('/')} data-page><img src={icon} width="26" height="26" alt="" /> Pharos</a>
         <nav aria-label={t('Pages')}>
-          {pages.map(([p, name]) => <a href={href(p)} data-page aria-current={p === path ? 'page' : open && p === '/dashboards' ? 'true' : undefined} title={t('Keys: g {0}', Object.keys(shortcuts).find((k) => shortcuts[k] === p) ?? '')}>{t(name)}</a>)}
+          {pages.map(([p, name]) => <a href={href(p)} data-page aria-current={p === path ? 'page' : p === (open ? '/dashboards' : within?.[3]) ? 'true' : undefined} title={t('Keys: g {0}', Object.keys(shortcuts).find((k) => shortcuts[k] === p) ?? '')}>{t(name)}</a>)}
         </nav>
         <span class="tools">
           <button type="button" class="icon" aria-label={t('Keys')} title={t('Keys (?)')} onClick={() => setHelp(true)}>?</button>

@@ -1,5 +1,6 @@
 // What journeys share.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 export { assert };
 
 /** Opens a page and waits until what it loads at first is there. */
@@ -27,3 +28,14 @@ export async function type(page, text) {
 export const param = (page, name) => new URL(page.url()).searchParams.get(name);
 export const waitParam = (page, name, value) => page.waitForFunction(([n, v]) => new URL(location.href).searchParams.get(n) === v, [name, value]);
 export const seriesNames = (page) => page.locator('.legend-table button.series .name').allInnerTexts();
+
+const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+
+/** axe finds nothing. */
+export async function check(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  // The list of completions is driven from the text box (aria-activedescendant); its own focus would be a second one.
+  const real = violations.filter((v) => !(v.id === 'scrollable-region-focusable' && v.nodes.every((n) => JSON.stringify(n.target).includes('cm-ac-'))));
+  assert.deepEqual(real.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target.join(' ')} ${n.failureSummary.split('\n')[1] ?? ''}`).join(' | ')}`), [], where);
+}
