@@ -62,8 +62,12 @@ typedef struct Gen {
     const u8 *at, *end;
     Buf out;
     u32 budget; /* nodes left */
-    bool depends_on_range, has_count_values;
-    bool has_or; /* whose sides may differ in nothing but a name to be removed later: which one a range starts with decides */
+    bool depends_on_range;
+    /* An order of series that one step has and a range has not (sort, topk), or that is nobody's promise (count_values): an aggregation
+     * above sums in it, and may differ in the last place, as the peer's answers do. */
+    bool order_varies;
+    bool
+        has_or; /* whose sides may differ in nothing but a name to be removed later: which one a range starts with decides */
 } Gen;
 
 static u32 pick(Gen *g, u32 n)
@@ -177,6 +181,7 @@ static void call(Gen *g, u32 depth)
     u32 n;
     const FuncDef *all = prom_funcs(&n), *f = &all[pick(g, n)];
     g->depends_on_range |= f->id == FN_start || f->id == FN_end || f->id == FN_step || f->id == FN_range;
+    g->order_varies |= str_starts(str_c(f->name), S("sort"));
     if (f->returns == PROM_SCALAR) {
         put(g, "vector(");
         scalar(g, depth);
@@ -212,9 +217,7 @@ static void aggregation(Gen *g, u32 depth)
     put(g, op);
     put(g, ONE_OF(g, "", " by (i)", " without (i)", " by (j, le)", " by (__name__)", " without ()"));
     put(g, "(");
-    /* Its groups come in the order their values were met, which an aggregation above sums in: in the last place a range of steps
-     * may differ from one step, as the peer's do from run to run. */
-    g->has_count_values |= !strcmp(op, "count_values");
+    g->order_varies |= !strcmp(op, "count_values") || !strcmp(op, "topk") || !strcmp(op, "bottomk");
     if (strchr("tblq", op[0]) || !strcmp(op, "count_values")) {
         if (op[0] == 'c')
             string_arg(g);
@@ -353,7 +356,7 @@ int LLVMFuzzerTestOneInput(const u8 *at, size_t len)
     Err single = promql_query(&config, mem_source_face(source), &q, &a, &one, &why);
     check(single == OK || why.text[0]);
     bool may_rename = g.has_or && (features & PROMQL_DELAYED_NAME_REMOVAL);
-    if (err == OK && single == OK && !g.depends_on_range && !g.has_count_values && !may_rename)
+    if (err == OK && single == OK && !g.depends_on_range && !g.order_varies && !may_rename)
         check_step(&all, &one, t);
 out:
     buf_done(&g.out);
