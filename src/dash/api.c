@@ -1,6 +1,8 @@
 /* The routes of dashboards, in Grafana's shapes. See dash.h. */
 #include "dash/store.h"
 
+#include <jansson.h>
+
 enum { ANSWER_BYTES_MAX = 64 << 20 };
 
 static void reply_json(HttpReq *r, int status, Buf *body)
@@ -18,9 +20,12 @@ static void reply_error(HttpReq *r, const Why *why)
     js_init(&j, &b);
     js_object(&j);
     js_kv(&j, "message", str_c(why->text));
+    /* Grafana says 412 where there is a dashboard already, or another version of it. */
+    bool is_race = why->err == E_EXISTS || why->err == E_CONFLICT;
+    if (is_race)
+        js_kv(&j, "status", why->err == E_EXISTS ? S("name-exists") : S("version-mismatch"));
     js_object_end(&j);
-    /* Grafana says 412 where there is a dashboard already. */
-    reply_json(r, why->err == E_EXISTS ? 412 : err_http_status(why->err), &b);
+    reply_json(r, is_race ? 412 : err_http_status(why->err), &b);
 }
 
 static void put_time(Json *j, i64 ms)
@@ -45,7 +50,10 @@ typedef struct Search {
     HttpReq *r;
     Json j;
     Str query, tag;
+    Str folders[64]; /* folderUIDs; none = all */
+    u32 folders_len;
     i64 limit;
+    StrMap uids; /* title of a folder -> its uid */
 } Search;
 
 static bool contains_nocase(Str s, Str word)
@@ -56,10 +64,56 @@ static bool contains_nocase(Str s, Str word)
     return word.len == 0;
 }
 
+/* A folder's uid, asked of the store once for each: the list holds the store's lock, so this is filled before. */
+static void note_folder(void *arg, const DashFolder *f)
+{
+    Search *s = arg;
+    Str *uid = arena_try(s->r->arena, sizeof *uid);
+    if (uid) {
+        *uid = arena_dup(s->r->arena, f->uid);
+        strmap_put(&s->uids, arena_dup(s->r->arena, f->title), uid);
+    }
+}
+
+static Str folder_uid(const Search *s, Str title)
+{
+    const Str *uid = strmap_find(&s->uids, title);
+    return uid ? *uid : S("");
+}
+
+static bool in_folders(const Search *s, Str uid)
+{
+    for (u32 i = 0; i < s->folders_len; i++)
+        if (str_eq(s->folders[i], uid) || (!uid.len && str_eq(s->folders[i], S("general"))))
+            return true;
+    return s->folders_len == 0;
+}
+
+static void put_folder_found(void *arg, const DashFolder *f)
+{
+    Search *s = arg;
+    if (s->limit <= 0 || !contains_nocase(f->title, s->query) || s->tag.len || s->folders_len)
+        return;
+    s->limit--;
+    Json *j = &s->j;
+    js_object(j);
+    js_key(j, S("id")), js_i64(j, (i64)(hash_str(f->uid) >> 12));
+    js_kv(j, "uid", f->uid);
+    js_kv(j, "title", f->title);
+    js_kv(j, "uri", arena_printf(s->r->arena, "db/%.*s", STR_FMT(f->uid)));
+    js_kv(j, "url", arena_printf(s->r->arena, "/dashboards/f/%.*s", STR_FMT(f->uid)));
+    js_kv(j, "slug", S(""));
+    js_kv(j, "type", S("dash-folder"));
+    js_key(j, S("tags")), js_raw(j, S("[]"));
+    js_key(j, S("isStarred")), js_bool(j, false);
+    js_kv(j, "source", f->source);
+    js_object_end(j);
+}
+
 static void put_found(void *arg, const DashRow *row)
 {
     Search *s = arg;
-    if (s->limit <= 0 || !contains_nocase(row->title, s->query))
+    if (s->limit <= 0 || !contains_nocase(row->title, s->query) || !in_folders(s, folder_uid(s, row->folder)))
         return;
     if (s->tag.len && str_find(row->tags, arena_printf(s->r->arena, "\"%.*s\"", STR_FMT(s->tag))) == SIZE_MAX)
         return;
@@ -75,7 +129,7 @@ static void put_found(void *arg, const DashRow *row)
     js_kv(j, "type", S("dash-db"));
     js_key(j, S("tags")), js_raw(j, row->tags);
     js_key(j, S("isStarred")), js_bool(j, false);
-    js_kv(j, "folderUid", row->folder);
+    js_kv(j, "folderUid", folder_uid(s, row->folder));
     js_kv(j, "folderTitle", row->folder);
     js_key(j, S("version")), js_i64(j, row->version);
     js_key(j, S("updated")), put_time(j, row->updated_ms);
@@ -94,9 +148,16 @@ static void search(HttpReq *r, void *arg)
     buf_init(&b, ANSWER_BYTES_MAX);
     js_init(&s.j, &b);
     js_array(&s.j);
-    bool folders_only = str_eq(http_param(r, S("type")), S("dash-folder"));
-    Err e = folders_only ? OK : dash_store_list(arg, put_found, &s, &why);
+    Str type = http_param(r, S("type"));
+    s.folders_len =
+        MIN(http_params_all(r, S("folderUIDs"), s.folders, COUNT_OF(s.folders)), COUNT_OF(s.folders));
+    Err e = dash_folder_list(arg, note_folder, &s, &why);
+    if (e == OK && !str_eq(type, S("dash-db")))
+        e = dash_folder_list(arg, put_folder_found, &s, &why);
+    if (e == OK && !str_eq(type, S("dash-folder")))
+        e = dash_store_list(arg, put_found, &s, &why);
     js_array_end(&s.j);
+    strmap_done(&s.uids);
     if (e == OK) {
         reply_json(r, 200, &b);
         return;
@@ -133,6 +194,33 @@ static void versions(HttpReq *r, void *arg)
     reply_error(r, &why);
 }
 
+/* One version, whole. */
+static void version(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashRow row;
+    Str message;
+    i64 n = 0;
+    if (parse_i64(r->path_args[1], &n) != OK)
+        why_set(&why, E_INVALID, "a version is a whole number");
+    if (why.err || dash_store_version(arg, r->path_args[0], n, r->arena, &row, &message, &why) != OK) {
+        reply_error(r, &why);
+        return;
+    }
+    Buf b;
+    Json j;
+    buf_init(&b, ANSWER_BYTES_MAX);
+    js_init(&j, &b);
+    js_object(&j);
+    js_kv(&j, "uid", row.uid);
+    js_key(&j, S("version")), js_i64(&j, row.version);
+    js_key(&j, S("created")), put_time(&j, row.updated_ms);
+    js_kv(&j, "message", message);
+    js_key(&j, S("data")), js_raw(&j, row.text);
+    js_object_end(&j);
+    reply_json(r, 200, &b);
+}
+
 /* ---- one dashboard ---- */
 
 static void read_one(HttpReq *r, void *arg)
@@ -158,8 +246,8 @@ static void read_one(HttpReq *r, void *arg)
     js_key(&j, S("version")), js_i64(&j, row.version);
     js_key(&j, S("created")), put_time(&j, row.created_ms);
     js_key(&j, S("updated")), put_time(&j, row.updated_ms);
-    js_kv(&j, "folderUid", row.folder);
-    js_kv(&j, "folderTitle", row.folder);
+    js_kv(&j, "folderUid", dash_folder_uid(arg, row.folder, r->arena));
+    js_kv(&j, "folderTitle", row.folder.len ? row.folder : S("General"));
     js_object_end(&j);
     js_key(&j, S("dashboard"));
     js_raw(&j, row.text);
@@ -177,6 +265,11 @@ static void read_text(HttpReq *r, void *arg)
     }
     http_add_header(r, S("X-Pharos-Version"), arena_printf(r->arena, "%lld", (long long)row.version));
     http_add_header(r, S("X-Pharos-Source"), row.source);
+    Buf folder;
+    buf_init(&folder, 8192);
+    url_escape_path(&folder, row.folder);
+    http_add_header(r, S("X-Pharos-Folder"), arena_dup(r->arena, buf_view(&folder)));
+    buf_done(&folder);
     http_add_header(r, S("Cache-Control"), S("no-cache"));
     http_reply(r, 200, "application/json", row.text);
 }
@@ -192,37 +285,51 @@ static bool is_json(HttpReq *r)
     return false;
 }
 
-static void store_text(HttpReq *r, DashStore *s, const DashPut *p)
+static void reply_stored(HttpReq *r, const DashRow *row)
 {
-    Why why = {0};
-    DashRow row;
-    if (dash_store_put(s, p, r->arena, &row, &why) != OK) {
-        reply_error(r, &why);
-        return;
-    }
     Buf b;
     Json j;
     buf_init(&b, 8192);
     js_init(&j, &b);
     js_object(&j);
-    js_key(&j, S("id")), js_i64(&j, (i64)(hash_str(row.uid) >> 12));
-    js_kv(&j, "uid", row.uid);
-    js_kv(&j, "url", url_of(r, row.uid));
+    js_key(&j, S("id")), js_i64(&j, (i64)(hash_str(row->uid) >> 12));
+    js_kv(&j, "uid", row->uid);
+    js_kv(&j, "url", url_of(r, row->uid));
     js_kv(&j, "status", S("success"));
     js_kv(&j, "slug", S(""));
-    js_key(&j, S("version")), js_i64(&j, row.version);
+    js_key(&j, S("version")), js_i64(&j, row->version);
     js_object_end(&j);
     reply_json(r, 200, &b);
 }
 
+static void store_text(HttpReq *r, DashStore *s, const DashPut *p)
+{
+    Why why = {0};
+    DashRow row;
+    if (dash_store_put(s, p, r->arena, &row, &why) == OK)
+        reply_stored(r, &row);
+    else
+        reply_error(r, &why);
+}
+
 static void import(HttpReq *r, void *arg)
 {
+    i64 version = 0;
+    Str text = http_param(r, S("version"));
     if (!is_json(r))
         return;
+    if (text.len && (parse_i64(text, &version) != OK || version < 1)) {
+        Why why = {0};
+        why_set(&why, E_INVALID, "version is a whole number from 1 on");
+        reply_error(r, &why);
+        return;
+    }
     store_text(r, arg,
                &(DashPut){.text = r->body,
                           .folder = http_param(r, S("folder")),
                           .message = http_param(r, S("message")),
+                          .uid = http_param(r, S("uid")),
+                          .version = version,
                           .overwrite = str_eq(http_param(r, S("overwrite")), S("true"))});
 }
 
@@ -257,9 +364,13 @@ static Str member(Str text, Str name)
     return S("");
 }
 
-static Str unquoted(Str json)
+/* A JSON string's text; empty for anything else. */
+static Str unquoted(Str json, Arena *arena)
 {
-    return json.len > 1 && json.at[0] == '"' ? str_sub(json, 1, json.len - 1) : S("");
+    json_t *v = json.len && json.at[0] == '"' ? json_loadb(json.at, json.len, JSON_DECODE_ANY, NULL) : NULL;
+    Str out = v ? arena_dup(arena, str_of(json_string_value(v), json_string_length(v))) : S("");
+    json_decref(v);
+    return out;
 }
 
 static void save(HttpReq *r, void *arg)
@@ -273,11 +384,39 @@ static void save(HttpReq *r, void *arg)
         reply_error(r, &why);
         return;
     }
+    Str folder_of = unquoted(member(r->body, S("folderUid")), r->arena);
+    DashFolder folder = {0};
+    if (folder_of.len && !str_eq(folder_of, S("general")) &&
+        dash_folder_find(arg, folder_of, r->arena, &folder, &why) != OK) {
+        reply_error(r, &why);
+        return;
+    }
     store_text(r, arg,
                &(DashPut){.text = member(r->body, S("dashboard")),
-                          .folder = unquoted(member(r->body, S("folderUid"))),
-                          .message = unquoted(member(r->body, S("message"))),
+                          .folder = folder.title,
+                          .message = unquoted(member(r->body, S("message")), r->arena),
                           .overwrite = str_eq(member(r->body, S("overwrite")), S("true"))});
+}
+
+/* {"version": N}: that one's text becomes the newest version. */
+static void restore(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashRow row;
+    if (!is_json(r))
+        return;
+    json_t *body = json_loadb(r->body.at, r->body.len, 0, NULL), *n = json_object_get(body, "version");
+    i64 wanted = json_is_integer(n) ? json_integer_value(n) : 0;
+    json_decref(body);
+    Err e = wanted > 0 ? OK : why_set(&why, E_INVALID, "the body is {\"version\": N}");
+    if (e == OK)
+        e = dash_store_restore(arg, r->path_args[0], wanted,
+                               arena_printf(r->arena, "Restored from version %lld", (long long)wanted),
+                               r->arena, &row, &why);
+    if (e == OK)
+        reply_stored(r, &row);
+    else
+        reply_error(r, &why);
 }
 
 static void remove_one(HttpReq *r, void *arg)
@@ -303,6 +442,93 @@ static void remove_one(HttpReq *r, void *arg)
     js_kv(&j, "message", S("Dashboard deleted"));
     js_object_end(&j);
     reply_json(r, 200, &b);
+}
+
+/* ---- folders ---- */
+
+static void put_folder(Json *j, const DashFolder *f, Arena *arena)
+{
+    js_object(j);
+    js_key(j, S("id")), js_i64(j, (i64)(hash_str(f->uid) >> 12));
+    js_kv(j, "uid", f->uid);
+    js_kv(j, "title", f->title);
+    js_kv(j, "url", arena_printf(arena, "/dashboards/f/%.*s", STR_FMT(f->uid)));
+    js_kv(j, "source", f->source);
+    js_object_end(j);
+}
+
+typedef struct Folders {
+    Json j;
+    Arena *arena;
+} Folders;
+
+static void put_listed(void *arg, const DashFolder *f)
+{
+    Folders *l = arg;
+    put_folder(&l->j, f, l->arena);
+}
+
+static void folders(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    Buf b;
+    Folders l = {.arena = r->arena};
+    buf_init(&b, ANSWER_BYTES_MAX);
+    js_init(&l.j, &b);
+    js_array(&l.j);
+    Err e = dash_folder_list(arg, put_listed, &l, &why);
+    js_array_end(&l.j);
+    if (e == OK) {
+        reply_json(r, 200, &b);
+        return;
+    }
+    buf_done(&b);
+    reply_error(r, &why);
+}
+
+static void reply_folder(HttpReq *r, Err e, const DashFolder *f, const Why *why)
+{
+    Buf b;
+    Json j;
+    if (e != OK) {
+        reply_error(r, why);
+        return;
+    }
+    buf_init(&b, 8192);
+    js_init(&j, &b);
+    put_folder(&j, f, r->arena);
+    reply_json(r, 200, &b);
+}
+
+static void folder(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashFolder f;
+    reply_folder(r, dash_folder_find(arg, r->path_args[0], r->arena, &f, &why), &f, &why);
+}
+
+static void make_folder(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashFolder f = {0};
+    if (!is_json(r))
+        return;
+    json_t *body = json_loadb(r->body.at, r->body.len, 0, NULL);
+    const char *uid = json_string_value(json_object_get(body, "uid")),
+               *title = json_string_value(json_object_get(body, "title"));
+    Err e = dash_folder_put(arg, str_c(uid ? uid : ""), str_c(title ? title : ""), S(""), r->arena, &f, &why);
+    json_decref(body);
+    reply_folder(r, e, &f, &why);
+}
+
+static void remove_folder(HttpReq *r, void *arg)
+{
+    Why why = {0};
+    DashFolder f;
+    Err e = dash_folder_find(arg, r->path_args[0], r->arena, &f, &why);
+    if (e == OK) /* Grafana removes what is in it, unless the client says it counts on none */
+        e = dash_folder_delete(arg, f.uid, !str_eq(http_param(r, S("empty")), S("true")), r->arena, &why);
+    reply_folder(r, e, &f, &why);
 }
 
 /* ---- what clients ask first ---- */
@@ -333,6 +559,23 @@ void dash_api_routes(HttpServer *server, DashStore *s)
         {.methods = "DELETE", .path = "/api/dashboards/uid/{}", .handler = remove_one, .role = ROLE_ADMIN},
         {.methods = "GET", .path = "/api/dashboards/uid/{}/json", .handler = read_text, .role = ROLE_READ},
         {.methods = "GET", .path = "/api/dashboards/uid/{}/versions", .handler = versions, .role = ROLE_READ},
+        {.methods = "GET",
+         .path = "/api/dashboards/uid/{}/versions/{}",
+         .handler = version,
+         .role = ROLE_READ},
+        {.methods = "POST",
+         .path = "/api/dashboards/uid/{}/restore",
+         .handler = restore,
+         .role = ROLE_ADMIN,
+         .body_max = 4096},
+        {.methods = "GET", .path = "/api/folders", .handler = folders, .role = ROLE_READ},
+        {.methods = "POST",
+         .path = "/api/folders",
+         .handler = make_folder,
+         .role = ROLE_ADMIN,
+         .body_max = 4096},
+        {.methods = "GET", .path = "/api/folders/{}", .handler = folder, .role = ROLE_READ},
+        {.methods = "DELETE", .path = "/api/folders/{}", .handler = remove_folder, .role = ROLE_ADMIN},
         {.methods = "POST",
          .path = "/api/dashboards/db",
          .handler = save,

@@ -9,8 +9,11 @@
  * versions), files of a provisioning folder (read at start and at each reload; read-only here), and the binary itself.
  *
  * Routes follow Grafana's shapes: GET /api/search, /api/dashboards/uid/{uid}, /api/datasources, /api/health; POST /api/dashboards/db;
- * DELETE /api/dashboards/uid/{uid}; GET /api/dashboards/uid/{uid}/versions. Two are ours, because they carry the text itself:
- * GET /api/dashboards/uid/{uid}/json and POST /api/dashboards/import?overwrite=&folder=. Errors are {"message": "..."}.
+ * DELETE /api/dashboards/uid/{uid}; GET /api/dashboards/uid/{uid}/versions[/{n}], POST .../restore {"version": n}; GET and POST
+ * /api/folders, GET and DELETE /api/folders/{uid}. Two are ours, because they carry the text itself:
+ * GET /api/dashboards/uid/{uid}/json (X-Pharos-Version, -Folder and -Source beside it) and
+ * POST /api/dashboards/import?overwrite=&folder=&message=&uid=&version=. `version` is the one that was edited: when another is the
+ * newest by now, the answer is 412 with "status":"version-mismatch". Errors are {"message": "..."}.
  */
 #pragma once
 #include "net/net.h"

@@ -11,7 +11,9 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS dashboard_versions (uid TEXT NOT NULL, version INTEGER NOT NULL, text BLOB "
     "NOT "
     "NULL,"
-    " created_ms INTEGER NOT NULL, message TEXT NOT NULL, PRIMARY KEY (uid, version)) WITHOUT ROWID;";
+    " created_ms INTEGER NOT NULL, message TEXT NOT NULL, PRIMARY KEY (uid, version)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS dashboard_folders (title TEXT PRIMARY KEY, uid TEXT NOT NULL UNIQUE,"
+    " source TEXT NOT NULL) WITHOUT ROWID;";
 
 Err dash_store_open(const DashConfig *c, DashStore **ret, Why *why)
 {
@@ -77,7 +79,7 @@ static void put_tags(json_t *tags, Buf *out)
 Err dash_describe(Str text, Arena *arena, DashRow *ret, Why *why)
 {
     json_error_t error;
-    json_t *root = json_loadb(text.at, text.len, JSON_ALLOW_NUL, &error);
+    json_t *root = json_loadb(text.at, text.len, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error);
     if (!root)
         return why_at(why, E_INVALID, (u32)MAX(error.line, 0), (u32)MAX(error.column, 0),
                       "this is not JSON: %s (line %d)", error.text, error.line);
@@ -110,25 +112,24 @@ Err dash_describe(Str text, Arena *arena, DashRow *ret, Why *why)
 
 /* ---- statements ---- */
 
-static sqlite3_stmt *prepare(DashStore *s, const char *sql)
+sqlite3_stmt *dash_prepare(DashStore *s, const char *sql)
 {
     sqlite3_stmt *st = NULL;
     return sqlite3_prepare_v2(statedb_sqlite(s->db), sql, -1, &st, NULL) == SQLITE_OK ? st : NULL;
 }
 
-static void bind(sqlite3_stmt *st, int at, Str v)
+void dash_bind(sqlite3_stmt *st, int at, Str v)
 {
     sqlite3_bind_text64(st, at, v.at ? v.at : "", v.len, SQLITE_STATIC, SQLITE_UTF8);
 }
 
-static Str column(sqlite3_stmt *st, int at)
+Str dash_column(sqlite3_stmt *st, int at)
 {
     const char *text = (const char *)sqlite3_column_text(st, at);
     return str_of(text ? text : "", (size_t)sqlite3_column_bytes(st, at));
 }
 
-/* Runs a statement that gives no rows. */
-static Err run(DashStore *s, sqlite3_stmt *st, Why *why, const char *what)
+Err dash_run(DashStore *s, sqlite3_stmt *st, Why *why, const char *what)
 {
     int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
     Err e = rc == SQLITE_DONE || rc == SQLITE_ROW ? OK : statedb_failed(s->db, why, what);
@@ -140,11 +141,11 @@ static const char columns[] = "uid, title, folder, tags, source, version, create
 
 static void row_of(sqlite3_stmt *st, DashRow *ret)
 {
-    *ret = (DashRow){.uid = column(st, 0),
-                     .title = column(st, 1),
-                     .folder = column(st, 2),
-                     .tags = column(st, 3),
-                     .source = column(st, 4),
+    *ret = (DashRow){.uid = dash_column(st, 0),
+                     .title = dash_column(st, 1),
+                     .folder = dash_column(st, 2),
+                     .tags = dash_column(st, 3),
+                     .source = dash_column(st, 4),
                      .version = sqlite3_column_int64(st, 5),
                      .created_ms = sqlite3_column_int64(st, 6),
                      .updated_ms = sqlite3_column_int64(st, 7)};
@@ -161,10 +162,10 @@ static Err get(DashStore *s, Str uid, bool with_text, Arena *arena, DashRow *ret
 {
     char sql[256];
     snprintf(sql, sizeof sql, "SELECT %s, text FROM dashboards WHERE uid = ?", columns);
-    sqlite3_stmt *st = prepare(s, sql);
+    sqlite3_stmt *st = dash_prepare(s, sql);
     if (!st)
         return statedb_failed(s->db, why, "reading a dashboard");
-    bind(st, 1, uid);
+    dash_bind(st, 1, uid);
     int rc = sqlite3_step(st);
     Err e = rc == SQLITE_ROW    ? OK
             : rc == SQLITE_DONE ? why_set(why, E_NOT_FOUND, "there is no dashboard \"%.*s\"", STR_FMT(uid))
@@ -197,34 +198,35 @@ Err dash_store_get(DashStore *s, Str uid, Arena *arena, DashRow *ret, Why *why)
 
 static Err insert(DashStore *s, const DashRow *r, Str text, Str message, Why *why)
 {
-    sqlite3_stmt *st = prepare(s, "INSERT OR REPLACE INTO dashboards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    sqlite3_stmt *st =
+        dash_prepare(s, "INSERT OR REPLACE INTO dashboards VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
     if (!st)
         return statedb_failed(s->db, why, "storing a dashboard");
     const Str texts[] = {r->uid, r->title, r->folder, r->tags, r->source};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
-        bind(st, (int)i + 1, texts[i]);
+        dash_bind(st, (int)i + 1, texts[i]);
     sqlite3_bind_blob64(st, 6, text.at, text.len, SQLITE_STATIC);
     sqlite3_bind_int64(st, 7, r->version);
     sqlite3_bind_int64(st, 8, r->created_ms);
     sqlite3_bind_int64(st, 9, r->updated_ms);
-    TRY(run(s, st, why, "storing a dashboard"));
+    TRY(dash_run(s, st, why, "storing a dashboard"));
     if (r->source.len) /* files keep their own history */
         return OK;
-    st = prepare(s, "INSERT OR REPLACE INTO dashboard_versions VALUES (?, ?, ?, ?, ?)");
+    st = dash_prepare(s, "INSERT OR REPLACE INTO dashboard_versions VALUES (?, ?, ?, ?, ?)");
     if (!st)
         return statedb_failed(s->db, why, "storing a version");
-    bind(st, 1, r->uid);
+    dash_bind(st, 1, r->uid);
     sqlite3_bind_int64(st, 2, r->version);
     sqlite3_bind_blob64(st, 3, text.at, text.len, SQLITE_STATIC);
     sqlite3_bind_int64(st, 4, r->updated_ms);
-    bind(st, 5, message);
-    TRY(run(s, st, why, "storing a version"));
-    st = prepare(s, "DELETE FROM dashboard_versions WHERE uid = ? AND version <= ?");
+    dash_bind(st, 5, message);
+    TRY(dash_run(s, st, why, "storing a version"));
+    st = dash_prepare(s, "DELETE FROM dashboard_versions WHERE uid = ? AND version <= ?");
     if (!st)
         return statedb_failed(s->db, why, "trimming versions");
-    bind(st, 1, r->uid);
+    dash_bind(st, 1, r->uid);
     sqlite3_bind_int64(st, 2, r->version - DASHBOARD_VERSIONS_MAX);
-    return run(s, st, why, "trimming versions");
+    return dash_run(s, st, why, "trimming versions");
 }
 
 static Str new_uid(Arena *arena)
@@ -236,6 +238,8 @@ static Err put(DashStore *s, const DashPut *p, Arena *arena, DashRow *ret, Why *
 {
     DashRow row, before;
     TRY(dash_describe(p->text, arena, &row, why));
+    if (p->uid.len && !is_uid(p->uid))
+        return why_set(why, E_INVALID, "a uid has letters, figures, - and _, 64 at most");
     if (p->uid.len)
         row.uid = p->uid;
     if (!row.uid.len)
@@ -247,7 +251,12 @@ static Err put(DashStore *s, const DashPut *p, Arena *arena, DashRow *ret, Why *
     if (!is_new && before.source.len && !str_eq(before.source, p->source))
         return why_set(why, E_FORBIDDEN, "the dashboard \"%.*s\" comes from a file: change it there",
                        STR_FMT(before.title));
-    if (!is_new && !p->overwrite && !str_eq(before.text, p->text))
+    if (!is_new && p->version && before.version != p->version)
+        return why_set(
+            why, E_CONFLICT,
+            "the dashboard \"%.*s\" was changed meanwhile: version %lld was edited, the newest is %lld",
+            STR_FMT(before.title), (long long)p->version, (long long)before.version);
+    if (!is_new && !p->overwrite && !p->version && !str_eq(before.text, p->text))
         return why_set(why, E_EXISTS, "there is a dashboard of that uid: \"%.*s\"", STR_FMT(before.title));
     i64 now = clock_wall_ms(s->clock);
     row.folder = p->folder;
@@ -260,6 +269,8 @@ static Err put(DashStore *s, const DashPut *p, Arena *arena, DashRow *ret, Why *
         return OK;
     TRY(statedb_exec(s->db, "BEGIN IMMEDIATE", why));
     e = insert(s, &row, p->text, p->message, why);
+    if (e == OK && row.folder.len)
+        e = dash_folder_ensure(s, S(""), row.folder, row.source, arena, why);
     if (e == OK)
         e = statedb_exec(s->db, "COMMIT", why);
     if (e != OK)
@@ -277,6 +288,51 @@ Err dash_store_put(DashStore *s, const DashPut *p, Arena *arena, DashRow *ret, W
     return e;
 }
 
+Err dash_store_version(DashStore *s, Str uid, i64 version, Arena *arena, DashRow *ret, Str *ret_message,
+                       Why *why)
+{
+    mutex_lock(&s->lock);
+    Err e = get(s, uid, false, arena, ret, why);
+    sqlite3_stmt *st =
+        e == OK
+            ? dash_prepare(
+                  s, "SELECT text, created_ms, message FROM dashboard_versions WHERE uid = ? AND version = ?")
+            : NULL;
+    if (st) {
+        dash_bind(st, 1, uid);
+        sqlite3_bind_int64(st, 2, version);
+    }
+    int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+    if (e == OK && rc == SQLITE_DONE)
+        e = why_set(why, E_NOT_FOUND, "version %lld of the dashboard is not kept", (long long)version);
+    else if (e == OK && rc != SQLITE_ROW)
+        e = statedb_failed(s->db, why, "reading a version");
+    if (e == OK) {
+        const void *blob = sqlite3_column_blob(st, 0);
+        ret->text = arena_dup(arena, str_of(blob ? blob : "", (size_t)sqlite3_column_bytes(st, 0)));
+        ret->version = version;
+        ret->updated_ms = sqlite3_column_int64(st, 1);
+        *ret_message = arena_dup(arena, dash_column(st, 2));
+        if (arena_over(arena))
+            e = why_set(why, E_LIMIT, "the dashboard is larger than a request may be");
+    }
+    sqlite3_finalize(st);
+    mutex_unlock(&s->lock);
+    return e;
+}
+
+Err dash_store_restore(DashStore *s, Str uid, i64 version, Str message, Arena *arena, DashRow *ret, Why *why)
+{
+    DashRow old;
+    Str was;
+    TRY(dash_store_version(s, uid, version, arena, &old, &was, why));
+    /* The list's uid, as the text may name another by now. */
+    return dash_store_put(
+        s,
+        &(DashPut){.text = old.text, .folder = old.folder, .message = message, .uid = uid, .overwrite = true},
+        arena, ret, why);
+}
+
 Err dash_store_delete(DashStore *s, Str uid, Why *why)
 {
     static const char *const statements[] = {"DELETE FROM dashboards WHERE uid = ?",
@@ -284,10 +340,10 @@ Err dash_store_delete(DashStore *s, Str uid, Why *why)
     mutex_lock(&s->lock);
     Err e = statedb_exec(s->db, "BEGIN IMMEDIATE", why);
     for (size_t i = 0; i < COUNT_OF(statements) && e == OK; i++) {
-        sqlite3_stmt *st = prepare(s, statements[i]);
+        sqlite3_stmt *st = dash_prepare(s, statements[i]);
         if (st)
-            bind(st, 1, uid);
-        e = run(s, st, why, "removing a dashboard");
+            dash_bind(st, 1, uid);
+        e = dash_run(s, st, why, "removing a dashboard");
         if (i == 0 && e == OK && !sqlite3_changes(statedb_sqlite(s->db)))
             e = why_set(why, E_NOT_FOUND, "there is no dashboard \"%.*s\"", STR_FMT(uid));
     }
@@ -305,7 +361,7 @@ Err dash_store_list(DashStore *s, void (*fn)(void *arg, const DashRow *row), voi
     snprintf(sql, sizeof sql, "SELECT %s FROM dashboards ORDER BY folder, title COLLATE NOCASE, uid",
              columns);
     mutex_lock(&s->lock);
-    sqlite3_stmt *st = prepare(s, sql);
+    sqlite3_stmt *st = dash_prepare(s, sql);
     int rc = SQLITE_ERROR;
     while (st && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         DashRow row;
@@ -322,13 +378,13 @@ Err dash_store_versions(DashStore *s, Str uid,
                         void (*fn)(void *arg, i64 version, i64 created_ms, Str message), void *arg, Why *why)
 {
     mutex_lock(&s->lock);
-    sqlite3_stmt *st = prepare(
+    sqlite3_stmt *st = dash_prepare(
         s, "SELECT version, created_ms, message FROM dashboard_versions WHERE uid = ? ORDER BY version DESC");
     if (st)
-        bind(st, 1, uid);
+        dash_bind(st, 1, uid);
     int rc = SQLITE_ERROR;
     while (st && (rc = sqlite3_step(st)) == SQLITE_ROW)
-        fn(arg, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), column(st, 2));
+        fn(arg, sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), dash_column(st, 2));
     Err e = rc == SQLITE_DONE ? OK : statedb_failed(s->db, why, "listing versions");
     sqlite3_finalize(st);
     mutex_unlock(&s->lock);

@@ -50,7 +50,8 @@ static void the_text_comes_back_as_it_was(void **state)
     Fixture *f = *state;
     Why why = {0};
     DashRow row, got;
-    const char *text = " {\"uid\" : \"abc\",\n\t\"title\":\"\\u00e4 \\\"b\\\"\", \"tags\":[\"x\",7,\"y\"], "
+    const char *text = " {\"uid\" : \"abc\",\"big\":12345678901234567890,\n\t\"title\":\"\\u00e4 "
+                       "\\\"b\\\"\", \"tags\":[\"x\",7,\"y\"], "
                        "\"panels\":[], \"n\":1.10, \"e\":1e2}\r\n";
     assert_ok(put(f, text, false, &row, &why), &why);
     assert_str(row.uid, "abc");
@@ -93,6 +94,85 @@ static void versions_are_kept_and_nothing_is_replaced_by_chance(void **state)
     assert_ok(dash_store_delete(f->s, S("v"), &why), &why);
     assert_int_equal(dash_store_get(f->s, S("v"), &f->arena, &row, &why), E_NOT_FOUND);
     assert_int_equal(dash_store_delete(f->s, S("v"), &why), E_NOT_FOUND);
+}
+
+static void an_old_version_comes_back_as_the_newest(void **state)
+{
+    Fixture *f = *state;
+    Why why = {0};
+    DashRow row, got;
+    Str message;
+    const char *first = "{\"uid\":\"r\",\"title\":\"1\", \"panels\":[ ]}",
+               *second = "{\"uid\":\"r\",\"title\":\"2\",\"panels\":[]}";
+    assert_ok(put(f, first, false, &row, &why), &why);
+    assert_ok(put(f, second, true, &row, &why), &why);
+    assert_ok(dash_store_version(f->s, S("r"), 1, &f->arena, &got, &message, &why), &why);
+    assert_str(got.text, first);
+    assert_str(message, "why");
+    assert_ok(dash_store_restore(f->s, S("r"), 1, S("back"), &f->arena, &row, &why), &why);
+    assert_int_equal(row.version, 3);
+    assert_ok(dash_store_get(f->s, S("r"), &f->arena, &got, &why), &why);
+    assert_str(got.text, first);
+    assert_ok(dash_store_version(f->s, S("r"), 3, &f->arena, &got, &message, &why), &why);
+    assert_str(message, "back");
+    assert_int_equal(dash_store_restore(f->s, S("r"), 9, S(""), &f->arena, &row, &why), E_NOT_FOUND);
+    assert_int_equal(dash_store_version(f->s, S("nobody"), 1, &f->arena, &got, &message, &why), E_NOT_FOUND);
+    assert_int_equal(dash_store_restore(f->s, S("pharos-host"), 1, S(""), &f->arena, &row, &why),
+                     E_NOT_FOUND);
+}
+
+static void who_edited_an_older_version_is_told(void **state)
+{
+    Fixture *f = *state;
+    Why why = {0};
+    DashRow row;
+    assert_ok(put(f, "{\"uid\":\"c\",\"title\":\"1\",\"panels\":[]}", false, &row, &why), &why);
+    DashPut p = {.text = S("{\"uid\":\"c\",\"title\":\"2\",\"panels\":[]}"), .version = 1};
+    assert_ok(dash_store_put(f->s, &p, &f->arena, &row, &why), &why);
+    assert_int_equal(row.version, 2);
+    p.text = S("{\"uid\":\"c\",\"title\":\"3\",\"panels\":[]}");
+    assert_int_equal(dash_store_put(f->s, &p, &f->arena, &row, &why), E_CONFLICT);
+    p.overwrite = true; /* the version is looked at all the same */
+    assert_int_equal(dash_store_put(f->s, &p, &f->arena, &row, &why), E_CONFLICT);
+    p.version = 2;
+    p.uid = S("../c");
+    assert_int_equal(dash_store_put(f->s, &p, &f->arena, &row, &why), E_INVALID);
+}
+
+static void count_folders(void *arg, const DashFolder *folder)
+{
+    *(int *)arg += folder->uid.len > 0;
+}
+
+static void folders_are_made_named_and_removed(void **state)
+{
+    Fixture *f = *state;
+    Why why = {0};
+    DashRow row;
+    DashFolder d;
+    int n = 0, before = 0;
+    assert_ok(dash_folder_list(f->s, count_folders, &before, &why), &why);
+    assert_ok(dash_folder_put(f->s, S("team-a"), S("Team A"), S(""), &f->arena, &d, &why), &why);
+    assert_ok(dash_folder_put(f->s, S(""), S("Team A"), S(""), &f->arena, &d, &why), &why); /* the same */
+    assert_str(d.uid, "team-a");
+    assert_int_equal(dash_folder_put(f->s, S("team-a"), S("Other"), S(""), &f->arena, &d, &why), E_EXISTS);
+    assert_int_equal(dash_folder_put(f->s, S("other"), S("Team A"), S(""), &f->arena, &d, &why), E_EXISTS);
+    assert_int_equal(dash_folder_put(f->s, S("a/b"), S("C"), S(""), &f->arena, &d, &why), E_INVALID);
+    assert_int_equal(dash_folder_put(f->s, S(""), S("  "), S(""), &f->arena, &d, &why), E_INVALID);
+    DashPut p = {.text = S("{\"uid\":\"in\",\"panels\":[]}"), .folder = S("Team A")};
+    assert_ok(dash_store_put(f->s, &p, &f->arena, &row, &why), &why);
+    p = (DashPut){.text = S("{\"uid\":\"ä\",\"panels\":[]}"), .folder = S("Ü b")};
+    assert_ok(dash_store_put(f->s, &p, &f->arena, &row, &why), &why);
+    assert_ok(dash_folder_list(f->s, count_folders, &n, &why), &why);
+    assert_int_equal(n, before + 2);
+    assert_true(dash_folder_uid(f->s, S("Ü b"), &f->arena).len > 8);
+    assert_int_equal(dash_folder_uid(f->s, S(""), &f->arena).len, 0);
+    assert_int_equal(dash_folder_delete(f->s, S("team-a"), false, &f->arena, &why), E_CONFLICT);
+    assert_ok(dash_folder_delete(f->s, S("team-a"), true, &f->arena, &why), &why);
+    assert_int_equal(dash_store_get(f->s, S("in"), &f->arena, &row, &why), E_NOT_FOUND);
+    assert_int_equal(dash_folder_delete(f->s, S("team-a"), true, &f->arena, &why), E_NOT_FOUND);
+    Str built_in = dash_folder_uid(f->s, S("Built in"), &f->arena);
+    assert_int_equal(dash_folder_delete(f->s, built_in, true, &f->arena, &why), E_FORBIDDEN);
 }
 
 static void what_is_no_dashboard_is_refused_with_a_reason(void **state)
@@ -193,6 +273,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_text_comes_back_as_it_was, setup, teardown),
         cmocka_unit_test_setup_teardown(versions_are_kept_and_nothing_is_replaced_by_chance, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_old_version_comes_back_as_the_newest, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_edited_an_older_version_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(folders_are_made_named_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_dashboard_is_refused_with_a_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_provisioned, setup, teardown),
         cmocka_unit_test_setup_teardown(built_in_ones_are_there, setup, teardown),

@@ -43,7 +43,7 @@ function heightOf(v: unknown, fallback = 250): number {
 }
 
 /** rows[] of twelve columns as a grid of twenty-four. */
-function placeRows(rows: Json[], nextId: () => number): Json[] {
+export function placeRows(rows: Json[], nextId: () => number): Json[] {
   const out: Json[] = [], titled = rows.some((r) => r.collapse || r.showTitle || r.repeat);
   let y = 0;
   for (const row of rows) {

@@ -5,7 +5,7 @@ import { evaluate } from './expr';
 import type { Field, Frame } from './frames';
 import { aligned, durationMs, intervalFor, parseTime, printStep, stepsFor, type Span, type Steps } from './range';
 import { RequestQueue } from './queue';
-import type { Annotation, Dashboard, Option, Panel, Target, Variable } from './schema';
+import type { Annotation, Dashboard, GridPos, Option, Panel, Target, Variable } from './schema';
 import { bucketFrames, legendText, resolveSource, seriesFrames, tableFrame, type Store } from './source';
 import { ALL, choose, customOptions, datasourceOptions, intervalOptions, looksLikeMetric, optionsFrom, parseVariableQuery, queryText, scopeOf, toUrl, validated, waves, withFilters } from './variables';
 import { formats, interpolate, plain, promql, urlPart, type Format, type Scope, type Value } from './vars';
@@ -32,10 +32,28 @@ export class View {
   span: Span = { from: 0, to: 0 };
   now = Date.now();
 
-  constructor(readonly dashboard: Dashboard, readonly stores: Store[], times: { from: string; to: string }, readonly scrapeMs = 15000) {
+  private defined: string;
+
+  constructor(public dashboard: Dashboard, readonly stores: Store[], times: { from: string; to: string }, readonly scrapeMs = 15000) {
     this.variables = signal(dashboard.variables);
     this.times = signal(times);
+    this.defined = definitions(dashboard.variables);
     this.resolveTime();
+  }
+
+  /** The same dashboard, edited. What did not change keeps its objects, so that none of it is asked or drawn again. */
+  adopt(next: Dashboard): Dashboard {
+    const before = new Map(this.dashboard.panels.flatMap((p) => [p, ...(p.panels ?? [])]).map((p) => [p.id, p]));
+    const keep = (p: Panel): Panel => { const b = before.get(p.id); return b && JSON.stringify(b) === JSON.stringify(p) ? b : p.panels ? { ...p, panels: p.panels.map(keep) } : p; };
+    const was = this.dashboard, defined = definitions(next.variables);
+    this.dashboard = { ...next, panels: next.panels.map(keep) };
+    if (defined !== this.defined) {
+      this.defined = defined;
+      const old = new Map(this.variables.value.map((v) => [v.name, v]));
+      this.variables.value = next.variables.map((v) => { const o = old.get(v.name); return o && o.type === v.type && o.multi === v.multi ? { ...v, current: o.current } : v; });
+      void this.loadVariables().then(() => this.refresh(), () => {});
+    } else if (was.timezone !== next.timezone || was.weekStart !== next.weekStart || was.nowDelay !== next.nowDelay) this.refresh();
+    return this.dashboard;
   }
 
   get zone(): string {
@@ -344,6 +362,9 @@ export class View {
   }
 }
 
+/** What variables are, without what is chosen. */
+const definitions = (list: Variable[]): string => JSON.stringify(list.map((v) => ({ ...v, current: 0, options: v.type === 'custom' ? 0 : undefined, problem: undefined, filters: undefined })));
+
 /** Hidden queries that expressions read are asked all the same. */
 function neededBy(targets: Target[]): Set<string> {
   const out = new Set<string>(), ids = targets.map((t) => t.refId);
@@ -363,7 +384,7 @@ function ordered(targets: Target[]): Target[] {
 
 // ---- repeats ----
 
-export interface Placed { panel: Panel; locals: Locals; key: string }
+export interface Placed { panel: Panel; at: GridPos; locals: Locals; key: string }
 
 /** What a repeat runs over: the chosen values, all of them for All. */
 function valuesFor(v: Variable | undefined): Option[] {
@@ -376,23 +397,17 @@ function valuesFor(v: Variable | undefined): Option[] {
 const localOf = (name: string, o: Option): Locals => ({ [name]: { value: o.value, text: o.text, multi: true } });
 
 /** A panel for each value: side by side up to maxPerRow, or below each other. Returns the extra height. */
-function repeatPanel(panel: Panel, locals: Locals, variables: Variable[], key: string): { placed: Placed[]; extra: number } {
+function repeatPanel(panel: Panel, g: GridPos, locals: Locals, variables: Variable[], key: string): { placed: Placed[]; extra: number } {
   const options = panel.repeat ? valuesFor(variables.find((v) => v.name === panel.repeat)) : [];
-  if (!panel.repeat || !options.length) return { placed: [{ panel, locals, key }], extra: 0 };
-  const { gridPos: g } = panel, list = options.slice(0, 100);
-  if (panel.repeatDirection === 'v') {
-    return { placed: list.map((o, i) => ({ panel: { ...panel, gridPos: { ...g, y: g.y + i * g.h } }, locals: { ...locals, ...localOf(panel.repeat as string, o) }, key: `${key}/${o.value}` })), extra: (list.length - 1) * g.h };
-  }
-  const across = Math.min(panel.maxPerRow ?? 4, list.length, 24), w = Math.floor(24 / across);
-  return {
-    placed: list.map((o, i) => ({ panel: { ...panel, gridPos: { x: (i % across) * w, y: g.y + Math.floor(i / across) * g.h, w, h: g.h } }, locals: { ...locals, ...localOf(panel.repeat as string, o) }, key: `${key}/${o.value}` })),
-    extra: (Math.ceil(list.length / across) - 1) * g.h,
-  };
+  if (!panel.repeat || !options.length) return { placed: [{ panel, at: g, locals, key }], extra: 0 };
+  const list = options.slice(0, 100), down = panel.repeatDirection === 'v', across = down ? 1 : Math.min(panel.maxPerRow ?? 4, list.length, 24), w = Math.floor(24 / across);
+  const at = (i: number): GridPos => (down ? { ...g, y: g.y + i * g.h } : { x: (i % across) * w, y: g.y + Math.floor(i / across) * g.h, w, h: g.h });
+  return { placed: list.map((o, i) => ({ panel, at: at(i), locals: { ...locals, ...localOf(panel.repeat as string, o) }, key: `${key}/${o.value}` })), extra: (Math.ceil(list.length / across) - 1) * g.h };
 }
 
 interface Section { row: Panel | null; panels: Panel[] }
 
-/** The panels as they stand on the page: rows repeated, repeats side by side, closed rows left out. */
+/** The panels as they stand on the page: rows repeated, repeats side by side, closed rows left out. The panels are the dashboard's own objects. */
 export function layout(d: Dashboard, variables: Variable[], closed: (row: Panel, key: string) => boolean): Placed[] {
   const sections: Section[] = [{ row: null, panels: [] }];
   for (const p of d.panels) {
@@ -409,7 +424,7 @@ export function layout(d: Dashboard, variables: Variable[], closed: (row: Panel,
       const key = `${row?.id ?? 0}${suffix}`;
       const isClosed = !!row && closed(row, key), height = last - first;
       if (n > 0) shift += 1 + (isClosed ? 0 : height);
-      if (row) out.push({ panel: { ...row, gridPos: { ...row.gridPos, y: top + shift } }, locals, key });
+      if (row) out.push({ panel: row, at: { ...row.gridPos, y: top + shift }, locals, key });
       if (isClosed) {
         if (row && !row.collapsed) shift -= height;
         return;
@@ -423,7 +438,7 @@ export function layout(d: Dashboard, variables: Variable[], closed: (row: Panel,
       for (const y of lines) {
         let most = 0;
         for (const p of panels.filter((x) => x.gridPos.y === y)) {
-          const { placed, extra } = repeatPanel({ ...p, gridPos: { ...p.gridPos, y: p.gridPos.y + delta + before + grown } }, locals, variables, `${p.id}${suffix}`);
+          const { placed, extra } = repeatPanel(p, { ...p.gridPos, y: p.gridPos.y + delta + before + grown }, locals, variables, `${p.id}${suffix}`);
           out.push(...placed);
           most = Math.max(most, extra);
         }

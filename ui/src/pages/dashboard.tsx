@@ -11,15 +11,18 @@ import { listDashboards, listStores, readStored, removeStored } from '../dash/st
 import { ALL, fromUrl, toUrl } from '../dash/variables';
 import { layout, View, type Placed } from '../dash/view';
 import { words } from '../dash/vars';
+import type { Session } from '../edit/session';
 import { visible } from '../format';
 import { useLoad } from '../hooks';
-import { PanelFrame } from '../panels/frame';
+import { PanelFrame, type Action } from '../panels/frame';
 import { download, Empty, Menu, Problem, Waiting } from '../parts';
 import { go, href, route, setParams } from '../router';
 import { t } from '../strings';
 import { Refresh, useEvery } from '../time';
 
-interface Opened { text: string; dashboard: Dashboard; view: View; source: string }
+interface Opened { text: string; dashboard: Dashboard; view: View; source: string; version: number; folder: string }
+type Editor = typeof import('../edit');
+interface Editing { parts: Editor; session: Session }
 
 const quick: [string, string][] = [['now-5m', '5m'], ['now-15m', '15m'], ['now-30m', '30m'], ['now-1h', '1h'], ['now-3h', '3h'], ['now-6h', '6h'], ['now-12h', '12h'], ['now-24h', '24h'], ['now-2d', '2d'], ['now-7d', '7d'], ['now-30d', '30d'], ['now-90d', '90d'], ['now/d', 'today'], ['now/w', 'this week'], ['now-1d/d', 'yesterday']];
 
@@ -129,32 +132,45 @@ function Links({ view }: { view: View }): JSX.Element | null {
 
 const cellHeight = 30, gap = 8;
 
-function Grid({ view, placed, width, alone, closed, onRow, zoom, onView }: { view: View; placed: Placed[]; width: number; alone: number | null; closed: Record<string, boolean>; onRow: (key: string, row: Panel) => void; zoom: { in: (a: number, b: number) => void; out: () => void }; onView: (id: number | null) => void }): JSX.Element {
-  const narrow = width < 620, column = (width - 23 * gap) / 24;
+interface GridProps { view: View; placed: Placed[]; width: number; alone: number | null; closed: (row: Panel, key: string) => boolean; onRow: (key: string, row: Panel) => void; zoom: { in: (a: number, b: number) => void; out: () => void }; onView: (id: number | null) => void; onEdit: (id: number) => void; editing: Editing | null }
+
+function Grid({ view, placed, width, alone, closed, onRow, zoom, onView, onEdit, editing }: GridProps): JSX.Element {
+  const narrow = width < 620, column = (width - 23 * gap) / 24, preview = editing?.session.preview.value;
+  const edit = (id: number): Action => ({ text: t('Edit'), run: () => onEdit(id) });
   if (alone !== null) {
     const one = placed.find((p) => p.panel.id === alone);
-    return one ? <PanelFrame key={`alone/${one.key}`} panel={one.panel} view={view} locals={one.locals} width={width} height={Math.max(320, innerHeight - 150)} alone onZoom={zoom.in} onZoomOut={zoom.out} onView={() => onView(null)} /> : <Empty><p>{t('There is no such panel.')}</p></Empty>;
+    return one ? <PanelFrame key={`alone/${one.key}`} panel={one.panel} view={view} locals={one.locals} width={width} height={Math.max(320, innerHeight - 150)} alone onZoom={zoom.in} onZoomOut={zoom.out} onView={() => onView(null)} actions={[edit(alone)]} /> : <Empty><p>{t('There is no such panel.')}</p></Empty>;
   }
   let y = 0, bottom = 0;
-  const cells = placed.map(({ panel, locals, key }) => {
-    const g = panel.gridPos, h = g.h * cellHeight + (g.h - 1) * gap;
+  const cells = placed.map(({ panel, locals, key, at }) => {
+    const isOwn = key === String(panel.id), g = (isOwn && preview?.get(panel.id)) || at, h = g.h * cellHeight + (g.h - 1) * gap;
     const box = narrow ? { left: 0, top: y, width, height: panel.type === 'row' ? 34 : Math.max(h > 420 ? 420 : h, panel.type === 'stat' ? 90 : 120) } : { left: g.x * (column + gap), top: g.y * (cellHeight + gap), width: g.w * column + (g.w - 1) * gap, height: h };
     if (narrow) y += box.height + gap;
     bottom = Math.max(bottom, box.top + box.height);
     const place: JSX.CSSProperties = { transform: `translate(${box.left.toFixed(1)}px, ${box.top}px)` };
     if (panel.type === 'row') {
-      const isClosed = closed[key] ?? !!panel.collapsed;
-      return <div class="dash-cell" key={`row/${key}`} style={{ ...place, width: `${width}px` }}><h2 class="dash-row"><button type="button" class="fold" aria-expanded={!isClosed} onClick={() => onRow(key, panel)}>{visible(view.text(panel.title, locals, words)) || t('Row')}</button></h2></div>;
+      const isClosed = closed(panel, key);
+      return <div class="dash-cell" key={`row/${key}`} style={{ ...place, width: `${width}px` }}><h2 class="dash-row"><button type="button" class="fold" aria-expanded={!isClosed} onClick={() => onRow(key, panel)}>{visible(view.text(panel.title, locals, words)) || t('Row')}</button></h2>{editing && isOwn && <editing.parts.RowTools session={editing.session} row={panel} />}</div>;
     }
-    return <div class="dash-cell" key={key} style={place}><PanelFrame panel={panel} view={view} locals={locals} width={Math.floor(box.width)} height={box.height} onZoom={zoom.in} onZoomOut={zoom.out} onView={onView} /></div>;
+    const own = editing && isOwn ? editing : null;
+    return <div class={`dash-cell ${own ? 'editable' : ''}`} key={key} style={place}><PanelFrame panel={panel} view={view} locals={locals} width={Math.floor(box.width)} height={box.height} onZoom={zoom.in} onZoomOut={zoom.out} onView={onView} actions={[edit(panel.id), ...(own ? own.parts.panelActions(own.session, panel.id) : [])]} tools={own && !narrow && <own.parts.PanelTools session={own.session} panel={panel} at={at} column={column + gap} row={cellHeight + gap} />} /></div>;
   });
-  return <div class="dash-grid" style={{ height: `${bottom}px` }}>{cells}</div>;
+  return <div class={`dash-grid ${editing ? 'editing' : ''}`} style={{ height: `${bottom}px` }}>{cells}</div>;
 }
 
-function Open({ opened }: { opened: Opened }): JSX.Element {
-  const { view, dashboard, text, source } = opened, params = route.value.params, kiosk = params.has('kiosk'), alone = params.get('viewPanel');
+function Open({ opened, onReload }: { opened: Opened; onReload: () => void }): JSX.Element {
+  const { view, text, source } = opened, params = route.value.params, kiosk = params.has('kiosk'), alone = params.get('viewPanel'), editPanel = params.get('editPanel'), editView = params.get('editview');
+  const [editing, setEditing] = useState<Editing | null>(null), dashboard = editing ? editing.session.dashboard.value : view.dashboard;
+  const edit = async (): Promise<Editing> => {
+    if (editing) return editing;
+    const parts = await import('../edit'), made = { parts, session: new parts.Session(view, dashboard.uid, text, opened.version, source, opened.folder) };
+    setEditing(made);
+    return made;
+  };
+  const editOne = (id: number): void => void edit().then(() => setParams({ editPanel: String(id), viewPanel: null }, true));
   const box = useRef<HTMLDivElement>(null), [width, setWidth] = useState(0), [closed, setClosed] = useState<Record<string, boolean>>({}), [marks, setMarks] = useState<Record<string, boolean>>({});
   const refresh = params.get('refresh') ?? dashboard.refresh;
+  const editorOpen = !!(editPanel || editView);
   useLayoutEffect(() => {
     const el = box.current;
     if (!el) return;
@@ -162,13 +178,15 @@ function Open({ opened }: { opened: Opened }): JSX.Element {
     watch.observe(el);
     setWidth(el.clientWidth);
     return () => watch.disconnect();
-  }, []);
+  }, [editorOpen]);
   const again = (onlyTime: boolean): void => {
     view.resolveTime();
     void view.loadVariables(undefined, onlyTime).catch(() => {}).then(() => { view.refresh(); void view.loadRegions(marks).catch(() => {}); });
   };
   useEffect(() => { again(false); }, [view]);
-  useEffect(() => { void view.loadRegions(marks).catch(() => {}); }, [marks]);
+  // An address may open at the editor.
+  useEffect(() => { if (editPanel || editView || params.has('edit')) void edit().then(() => setParams({ edit: null })); }, [!editPanel && !editView]);
+  useEffect(() => { void view.loadRegions(marks).catch(() => {}); }, [marks, JSON.stringify(dashboard.annotations)]);
   useEvery(refresh === 'off' ? '' : refresh, () => again(true));
   const setTimes = (from: string, to: string): void => {
     view.times.value = { from, to };
@@ -199,7 +217,11 @@ function Open({ opened }: { opened: Opened }): JSX.Element {
       if (e.ctrlKey || e.metaKey || e.altKey || e.composedPath().some((x) => x instanceof HTMLElement && (x.isContentEditable || /^(INPUT|TEXTAREA|SELECT|DIALOG)$/.test(x.tagName)))) return;
       const was = Date.now() - armed < 1000;
       armed = e.key === 'd' || e.key === 't' ? Date.now() : 0;
+      const panel = Number(document.querySelector<HTMLElement>('.dash-panel:hover, .dash-panel:focus-within')?.dataset.panel);
       if (was && e.key === 'r') again(true);
+      else if (was && e.key === 's') void edit().then(() => setParams({ editview: 'settings' }, true));
+      else if (!was && e.key === 'e') { if (panel) editOne(panel); else void edit(); }
+      else if (!was && e.key === 'v' && panel) setParams({ viewPanel: alone ? null : String(panel) }, true);
       else if (was && e.key === 'k') setParams({ kiosk: kiosk ? null : '' });
       else if (was && e.key === 'z') zoomOut(view, setTimes);
       else if (e.key === 'Escape' && (alone || kiosk)) setParams({ viewPanel: null, kiosk: null });
@@ -211,34 +233,50 @@ function Open({ opened }: { opened: Opened }): JSX.Element {
     document.documentElement.classList.toggle('kiosk', kiosk);
     return () => document.documentElement.classList.remove('kiosk');
   }, [kiosk]);
-  const placed = useMemo(() => layout(dashboard, view.variables.value, (row, key) => closed[key] ?? !!row.collapsed), [dashboard, view.variables.value, closed]);
+  const isClosed = (row: Panel, key: string): boolean => (editing ? !!row.collapsed : (closed[key] ?? !!row.collapsed));
+  const placed = useMemo(() => layout(dashboard, view.variables.value, isClosed), [dashboard, view.variables.value, closed, editing]);
   const visibleVariables = view.variables.value.filter((v) => v.hide !== 2 && v.type !== 'constant'), annotated = dashboard.annotations.filter((a) => !a.builtIn && a.expr && !a.hide);
+  const zoom = { in: (a: number, b: number): void => setTimes(String(Math.round(a)), String(Math.round(Math.max(b, a + 1000)))), out: () => zoomOut(view, setTimes) };
+  const choices = (visibleVariables.length > 0 || annotated.length > 0) && (
+    <div class="bar variables" role="group" aria-label={t('Variables')}>
+      {visibleVariables.map((v) => <Choice key={v.name} v={v} view={view} onChange={changed} />)}
+      {annotated.map((a) => <label class="check"><input type="checkbox" checked={marks[a.name] ?? a.enable} onChange={(e) => setMarks({ ...marks, [a.name]: e.currentTarget.checked })} />{visible(a.name)}</label>)}
+    </div>
+  );
+  const tools = <><Times view={view} onChange={setTimes} /><Refresh value={refresh === 'off' ? '' : refresh} onChange={(v) => setParams({ refresh: v || 'off' })} onNow={() => again(true)} /></>;
+  if (editing && (editPanel || editView)) {
+    const { parts, session } = editing, close = (): void => setParams({ editPanel: null, editview: null }, true);
+    return (
+      <div class="page dash-page">
+        <parts.EditBar session={session} onEnd={(reload) => { close(); setEditing(null); if (reload) onReload(); }} tools={editPanel ? tools : null} onClose={close} />
+        {editPanel ? <>{choices}<parts.PanelEditor session={session} id={Number(editPanel.replace(/\D/g, ''))} zoom={zoom} onClose={close} /></> : <parts.Settings session={session} tab={editView ?? ''} onClose={close} onReload={() => { setEditing(null); close(); onReload(); }} />}
+      </div>
+    );
+  }
+  if (editPanel || editView) return <div class="page"><h1 class="sr-only">{visible(dashboard.title)}</h1><Waiting rows={2} /></div>;
   return (
     <div class="page dash-page">
+      {editing && <editing.parts.EditBar session={editing.session} onEnd={(reload) => { setEditing(null); if (reload) onReload(); }} tools={null} />}
       <div class="bar head">
         <h1>{visible(dashboard.title) || t('Dashboard')}</h1>
         <span class="spacer" /><Links view={view} />
-        <Times view={view} onChange={setTimes} />
-        <Refresh value={refresh === 'off' ? '' : refresh} onChange={(v) => setParams({ refresh: v || 'off' })} onNow={() => again(true)} />
+        {tools}
+        {!editing && <button type="button" onClick={() => void edit()}>{t('Edit')}</button>}
         <Menu text={<span aria-hidden="true">⋮</span>} label={t('Menu of the dashboard')} align="right">
           {(close) => (
             <ul class="panel-menu">
-              <li><button type="button" onClick={() => { close(); download(`${dashboard.title.replace(/[^\w.-]+/g, '-') || 'dashboard'}.json`, 'application/json', text); }}>{t('Export JSON')}</button></li>
+              <li><button type="button" onClick={() => { close(); download(`${dashboard.title.replace(/[^\w.-]+/g, '-') || 'dashboard'}.json`, 'application/json', editing ? editing.session.text : text); }}>{t('Export JSON')}</button></li>
+              {[['settings', t('Settings')], ['json-model', t('JSON')], ...(source === '' ? [['versions', t('Versions')]] : [])].map(([key, name]) => <li><button type="button" onClick={() => { close(); void edit().then(() => setParams({ editview: key }, true)); }}>{name}</button></li>)}
               <li><button type="button" onClick={() => { close(); setParams({ kiosk: '' }); }}>{t('Kiosk')}</button></li>
               {source === '' && <li><button type="button" onClick={() => { close(); if (confirm(t('Remove "{0}"?', dashboard.title))) void removeStored(dashboard.uid).then(() => go('/dashboards')); }}>{t('Remove')}</button></li>}
             </ul>
           )}
         </Menu>
       </div>
-      {(visibleVariables.length > 0 || annotated.length > 0) && (
-        <div class="bar variables" role="group" aria-label={t('Variables')}>
-          {visibleVariables.map((v) => <Choice key={v.name} v={v} view={view} onChange={changed} />)}
-          {annotated.map((a) => <label class="check"><input type="checkbox" checked={marks[a.name] ?? a.enable} onChange={(e) => setMarks({ ...marks, [a.name]: e.currentTarget.checked })} />{visible(a.name)}</label>)}
-        </div>
-      )}
+      {choices}
       {dashboard.problems.length > 0 && <ul class="notes">{dashboard.problems.map((p) => <li class="warning">{p}</li>)}</ul>}
-      <div ref={box}>{width > 0 && <Grid view={view} placed={placed} width={width} alone={alone ? Number(alone.replace(/\D/g, '')) : null} closed={closed} onRow={(key, row) => setClosed({ ...closed, [key]: !(closed[key] ?? !!row.collapsed) })} zoom={{ in: (a, b) => setTimes(String(Math.round(a)), String(Math.round(Math.max(b, a + 1000)))), out: () => zoomOut(view, setTimes) }} onView={(id) => setParams({ viewPanel: id === null || alone ? null : String(id) }, true)} />}</div>
-      {!dashboard.panels.length && <Empty><p>{t('This dashboard has no panels.')}</p></Empty>}
+      <div ref={box}>{width > 0 && <Grid view={view} placed={placed} width={width} alone={alone ? Number(alone.replace(/\D/g, '')) : null} closed={isClosed} onRow={(key, row) => (editing ? editing.parts.fold(editing.session, row) : setClosed({ ...closed, [key]: !isClosed(row, key) }))} zoom={zoom} onView={(id) => setParams({ viewPanel: id === null || alone ? null : String(id) }, true)} onEdit={editOne} editing={editing} />}</div>
+      {!dashboard.panels.length && <Empty><p>{t('This dashboard has no panels.')}</p>{!editing && <button type="button" class="primary" onClick={() => void edit()}>{t('Edit')}</button>}</Empty>}
     </div>
   );
 }
@@ -257,9 +295,9 @@ export function DashboardPage(): JSX.Element {
     if (params.get('timezone')) dashboard.timezone = params.get('timezone') as string;
     const view = new View({ ...dashboard, variables: fromUrl(dashboard.variables, params) }, stores, { from: params.get('from') ?? dashboard.time.from, to: params.get('to') ?? dashboard.time.to });
     document.title = `${dashboard.title} · Pharos`;
-    return { text, dashboard: view.dashboard, view, source: meta.source };
+    return { text, dashboard: view.dashboard, view, source: meta.source, version: meta.version, folder: meta.folderTitle };
   }, [uid]);
   if (load.error) return <div class="page"><h1>{t('Dashboard')}</h1><Problem error={load.error} /><p><a href={href('/dashboards')} data-page>{t('All dashboards')}</a></p></div>;
   if (!load.data) return <div class="page"><h1 class="sr-only">{t('Dashboard')}</h1><Waiting rows={2} /></div>;
-  return <Open key={uid} opened={load.data} />;
+  return <Open key={`${uid}/${load.data.version}`} opened={load.data} onReload={load.reload} />;
 }

@@ -3,7 +3,7 @@ import type { JSX } from 'preact';
 import '../dash.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from '../api';
-import { importText, listDashboards, removeStored, type Listed } from '../dash/store';
+import { importText, listDashboards, listFolders, removeStored, saveText, type Listed } from '../dash/store';
 import { useLoad } from '../hooks';
 import { Empty, Problem, Waiting } from '../parts';
 import { go, href, route, setParams } from '../router';
@@ -52,10 +52,29 @@ function Import({ onClose, onDone }: { onClose: () => void; onDone: (uid: string
   );
 }
 
+const emptyDashboard = (title: string): string => `${JSON.stringify({ title, tags: [], schemaVersion: 41, editable: true, graphTooltip: 1, time: { from: 'now-1h', to: 'now' }, refresh: '', templating: { list: [] }, annotations: { list: [] }, links: [], panels: [] }, null, 2)}\n`;
+
+function New({ onClose, onDone }: { onClose: () => void; onDone: (uid: string) => void }): JSX.Element {
+  const dialog = useRef<HTMLDialogElement>(null), [title, setTitle] = useState(''), [folder, setFolder] = useState(''), [error, setError] = useState<ApiError | null>(null), folders = useLoad((signal) => listFolders(signal), []);
+  useEffect(() => dialog.current?.showModal(), []);
+  const make = (): void => void saveText(emptyDashboard(title.trim()), { folder: folder.trim(), message: t('Made here') }).then(({ uid }) => { dialog.current?.close(); onDone(uid); }, (e: unknown) => setError(e instanceof ApiError ? e : new ApiError('internal', String(e), 0)));
+  return (
+    <dialog ref={dialog} class="import" aria-label={t('New dashboard')} onClose={onClose}>
+      <form method="dialog" onSubmit={(e) => { e.preventDefault(); if (title.trim()) make(); }}>
+        <div class="dialog-head"><h2>{t('New dashboard')}</h2><button type="button" class="icon" aria-label={t('Close')} onClick={() => dialog.current?.close()}>✕</button></div>
+        <label><span>{t('Title')}</span><input type="text" value={title} onInput={(e) => setTitle(e.currentTarget.value)} /></label>
+        <label><span>{t('Folder')}</span><input type="text" list="new-folders" value={folder} placeholder={t('General')} onInput={(e) => setFolder(e.currentTarget.value)} /></label><datalist id="new-folders">{(folders.data ?? []).filter((f) => f.source === '').map((f) => <option value={f.title} />)}</datalist>
+        {error && <Problem error={error} />}
+        <button type="submit" class="primary" disabled={!title.trim()}>{t('Make it')}</button>
+      </form>
+    </dialog>
+  );
+}
+
 const sources: Record<string, string> = { builtin: 'built in', file: 'from a file' };
 
 export function DashboardsPage(): JSX.Element {
-  const [importing, setImporting] = useState(false), filter = route.value.params.get('query') ?? '', load = useLoad((signal) => listDashboards('', signal), []);
+  const [importing, setImporting] = useState(false), [making, setMaking] = useState(false), filter = route.value.params.get('query') ?? '', load = useLoad((signal) => listDashboards('', signal), []);
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean), all = (load.data ?? []).filter((d) => words.every((w) => `${d.title} ${d.folderTitle} ${d.tags.join(' ')}`.toLowerCase().includes(w)));
   const folders = new Map<string, Listed[]>();
   for (const d of all) folders.set(d.folderTitle, [...(folders.get(d.folderTitle) ?? []), d]);
@@ -64,7 +83,8 @@ export function DashboardsPage(): JSX.Element {
       <div class="bar head">
         <h1>{t('Dashboards')}</h1><span class="spacer" />
         <input type="search" placeholder={t('Words of the title, folder or tags')} aria-label={t('Filter dashboards')} value={filter} onInput={(e) => setParams({ query: e.currentTarget.value || null })} />
-        <button type="button" class="primary" onClick={() => setImporting(true)}>{t('Import')}</button>
+        <button type="button" onClick={() => setImporting(true)}>{t('Import')}</button>
+        <button type="button" class="primary" onClick={() => setMaking(true)}>{t('New dashboard')}</button>
       </div>
       {load.error ? <Problem error={load.error} /> : !load.data ? <Waiting /> : !all.length ? <Empty><p>{filter ? t('No dashboard matches.') : t('There are no dashboards yet.')}</p>{!filter && <button type="button" class="primary" onClick={() => setImporting(true)}>{t('Import a dashboard')}</button>}</Empty> : (
         [...folders].sort(([a], [b]) => (a === '' ? -1 : b === '' ? 1 : a.localeCompare(b))).map(([folder, list]) => (
@@ -83,6 +103,7 @@ export function DashboardsPage(): JSX.Element {
           </section>
         ))
       )}
+      {making && <New onClose={() => setMaking(false)} onDone={(uid) => go(`/d/${uid}`, { edit: '' })} />}
       {importing && <Import onClose={() => setImporting(false)} onDone={(uid) => go(`/d/${uid}`)} />}
     </div>
   );

@@ -98,9 +98,22 @@ function State({ answer }: { answer: Answer }): JSX.Element | null {
   );
 }
 
-export interface FrameProps { panel: Panel; view: View; locals: Locals; width: number; height: number; alone?: boolean; onZoom: (a: number, b: number) => void; onZoomOut: () => void; onView: (id: number) => void }
+/** An entry of a panel's menu. */
+export interface Action { text: string; run: () => void }
+export interface FrameProps {
+  panel: Panel; view: View; locals: Locals; width: number; height: number; alone?: boolean; onZoom: (a: number, b: number) => void; onZoomOut: () => void; onView: (id: number) => void;
+  actions?: Action[]; /** What an editor puts into the head: handles. */ tools?: ComponentChildren; onAnswer?: (a: Answer) => void;
+}
 
-export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, onZoomOut, onView }: FrameProps): JSX.Element {
+/** What of a panel its answer depends on. */
+const questions = new WeakMap<Panel, string>();
+function question(p: Panel): string {
+  let q = questions.get(p);
+  if (q === undefined) questions.set(p, (q = JSON.stringify([p.targets, p.transformations, p.datasource, p.interval, p.maxDataPoints, p.timeFrom, p.timeShift])));
+  return q;
+}
+
+export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, onZoomOut, onView, actions = [], tools, onAnswer }: FrameProps): JSX.Element {
   const box = useRef<HTMLElement>(null), [seen, setSeen] = useState(!!alone), [answer, setAnswer] = useState<Answer | null>(null), [error, setError] = useState<ApiError | null>(null), [loading, setLoading] = useState(false), [inspect, setInspect] = useState(false);
   const turn = view.turn.value, isReady = view.ready.value, needsData = !still.has(panel.type) && panel.targets.length > 0;
   useEffect(() => {
@@ -111,13 +124,14 @@ export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, 
   }, []);
   const asked = useRef('');
   useEffect(() => {
-    const key = `${turn}/${panel.id}/${JSON.stringify(locals)}`;
+    const key = `${turn}/${panel.id}/${JSON.stringify(locals)}/${question(panel)}`;
     if (!seen || !isReady || !needsData || asked.current === key) return;
     const abort = new AbortController();
     setLoading(true);
     view.query(panel, width, locals, abort.signal).then((a) => {
       asked.current = key;
       view.answers.set(panel.id, a);
+      onAnswer?.(a);
       setAnswer(a);
       setError(null);
       setLoading(false);
@@ -151,10 +165,12 @@ export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, 
         {links.map((l) => l && <a class="panel-link" href={l.href} target={l.blank ? '_blank' : undefined} rel="noreferrer noopener" title={l.title}>{l.title || '↗'}</a>)}
         <State answer={bare} />
         <span class="spacer" />
+        {tools}
         <Menu text={<span aria-hidden="true">⋮</span>} label={t('Menu of {0}', title || t('Panel {0}', panel.id))} align="right">
           {(close) => (
             <ul class="panel-menu">
               <li><button type="button" onClick={() => { close(); onView(panel.id); }}>{alone ? t('Back to the dashboard') : t('View')}</button></li>
+              {actions.map((a) => <li><button type="button" onClick={() => { close(); a.run(); }}>{a.text}</button></li>)}
               {first && <li><a href={href('/query', { 'g0.expr': view.answers.get(panel.id)?.asked[0]?.expr ?? String(first.expr), 'g0.tab': '0' })} data-page>{t('Open in Query')}</a></li>}
               {needsData && <li><button type="button" disabled={!answer} onClick={() => { close(); setInspect(true); }}>{t('Inspect')}</button></li>}
               {needsData && <li><button type="button" disabled={!answer} onClick={() => { close(); download(`${(title || 'panel').replace(/[^\w.-]+/g, '-')}.csv`, 'text/csv', framesToCsv(frames)); }}>{t('Save as CSV')}</button></li>}
