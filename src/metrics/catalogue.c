@@ -32,6 +32,43 @@ static void table_put(IdTable *t, u32 tag, u32 id)
     t->len++;
 }
 
+/* Without what is in bits. */
+static void table_filter(IdTable *t, const u64 *bits, u32 words)
+{
+    IdTable old = *t;
+    if (!old.cap)
+        return;
+    *t = (IdTable){mem_zalloc(old.cap * sizeof(IdSlot)), old.cap, 0};
+    for (u32 i = 0; i < old.cap; i++) {
+        u32 id = old.slots[i].id;
+        if (!id || (id / 64 < words && bits[id / 64] >> (id % 64) & 1))
+            continue;
+        table_put_raw(t, old.slots[i].tag, id);
+        t->len++;
+    }
+    mem_free(old.slots);
+}
+
+/* Closes the gap: what lies behind moves up unless it is already where its search begins. */
+static void table_del(IdTable *t, u32 tag, u32 id)
+{
+    u32 mask = t->cap - 1, at = tag & mask;
+    while (t->slots[at].id != id) {
+        if (!t->slots[at].id)
+            return;
+        at = (at + 1) & mask;
+    }
+    for (u32 next = (at + 1) & mask; t->slots[next].id; next = (next + 1) & mask) {
+        u32 home = t->slots[next].tag & mask;
+        if (((next - home) & mask) < ((next - at) & mask))
+            continue;
+        t->slots[at] = t->slots[next];
+        at = next;
+    }
+    t->slots[at] = (IdSlot){0};
+    t->len--;
+}
+
 /* Walks the slots whose tag fits; `found` is the candidate. */
 #define TABLE_EACH(t, want, found)                                                                           \
     if ((t)->cap)                                                                                            \
@@ -73,6 +110,7 @@ void catalogue_done(Catalogue *c)
     mem_free(c->pair_table.slots);
     mem_free(c->base);
     mem_free(c->base_off);
+    mem_free(c->dead_pairs);
     seg_done(&c->series);
     seg_done(&c->tails);
     seg_done(&c->pairs);
@@ -388,6 +426,27 @@ u32 catalogue_add(Catalogue *c, u32 shard, u64 hash, Labels l)
     return added ? sid : 0;
 }
 
+static void forget(Catalogue *c, u32 *rec)
+{
+    __atomic_store_n(&rec[0], rec[0] | RECORD_FORGOTTEN, __ATOMIC_RELAXED);
+    c->series_known--;
+    c->is_unordered = true;
+}
+
+/* Of two series with the same labels the one with the higher id is in use: the other was forgotten before it came, which a crash kept from
+ * the disk. True: that is sid itself. */
+static bool is_outlived(Catalogue *c, u32 sid, LabelsHash h, Labels l)
+{
+    u32 shard = h.target % c->shards_len, other = catalogue_find(c, shard, h.labels, l);
+    if (!other || other == sid)
+        return false;
+    if (other > sid)
+        return true;
+    forget(c, (u32 *)catalogue_record(c, other));
+    table_del(&c->shards[shard].table, (u32)h.labels, other);
+    return false;
+}
+
 bool catalogue_add_at(Catalogue *c, u32 sid, Labels l)
 {
     rwlock_write(&c->lock);
@@ -399,6 +458,10 @@ bool catalogue_add_at(Catalogue *c, u32 sid, Labels l)
         seg_grow(&c->series, sid + 1);
         if (*(u32 *)seg_at(&c->series, sid) == 0) {
             LabelsHash h = catalogue_hash(l);
+            if (is_outlived(c, sid, h, l)) {
+                rwlock_unlock(&c->lock);
+                return false;
+            }
             added = series_put(c, sid, h.target % c->shards_len, h.labels, l);
             if (newest > sid) {
                 c->series_len = newest;
@@ -438,6 +501,12 @@ void catalogue_reserve_tables(Catalogue *c, CatPoint to)
 
 /* ---- packing postings: a counting sort over all records, in order of id ---- */
 
+static const u32 *known_record(const Catalogue *c, u32 sid)
+{
+    const u32 *rec = catalogue_record(c, sid);
+    return rec && !record_is_forgotten(rec) ? rec : NULL;
+}
+
 void catalogue_pack(Catalogue *c, bool always)
 {
     rwlock_write(&c->lock);
@@ -449,7 +518,7 @@ void catalogue_pack(Catalogue *c, bool always)
     u32 pairs = c->pairs_len + 1, series = c->series_len;
     u32 *off = mem_zalloc(((size_t)pairs + 1) * sizeof(u32));
     for (u32 sid = 1; sid <= series; sid++) {
-        const u32 *rec = catalogue_record(c, sid);
+        const u32 *rec = known_record(c, sid);
         for (u32 i = 0, n = rec ? record_labels(rec) : 0; i < n; i++)
             off[rec[2 + i] + 1]++;
     }
@@ -458,7 +527,7 @@ void catalogue_pack(Catalogue *c, bool always)
     /* Filling moves each start to its end, which is the next one's start: shifted back below. */
     u32 *base = mem_alloc(((size_t)off[pairs] + 1) * sizeof(u32));
     for (u32 sid = 1; sid <= series; sid++) {
-        const u32 *rec = catalogue_record(c, sid);
+        const u32 *rec = known_record(c, sid);
         for (u32 i = 0, n = rec ? record_labels(rec) : 0; i < n; i++)
             base[off[rec[2 + i]]++] = sid;
     }
@@ -477,6 +546,54 @@ void catalogue_pack(Catalogue *c, bool always)
     c->base_pairs = pairs;
     c->tails_total = 0;
     c->is_unordered = false;
+    rwlock_unlock(&c->lock);
+}
+
+/* ---- forgetting ---- */
+
+u32 catalogue_forget(Catalogue *c, u32 shard, const u64 *bits, u32 words)
+{
+    u32 n = 0;
+    CatShard *s = &c->shards[shard];
+    rwlock_write(&c->lock);
+    for (u32 i = 0; i < s->locals_len; i++) {
+        u32 sid = *(u32 *)seg_at(&s->locals, i);
+        if (sid / 64 >= words || !(bits[sid / 64] >> (sid % 64) & 1))
+            continue;
+        forget(c, (u32 *)catalogue_record(c, sid));
+        n++;
+    }
+    if (n)
+        table_filter(&s->table, bits, words);
+    rwlock_unlock(&c->lock);
+    return n;
+}
+
+static bool pair_is_dead(const Catalogue *c, u32 pair)
+{
+    return pair / 64 < c->dead_words && c->dead_pairs[pair / 64] >> (pair % 64) & 1;
+}
+
+void catalogue_forget_pairs(Catalogue *c)
+{
+    catalogue_pack(c, true);
+    rwlock_write(&c->lock);
+    u32 words = c->pairs_len / 64 + 1;
+    c->dead_pairs = mem_realloc(c->dead_pairs, words * sizeof(u64));
+    memset(c->dead_pairs + c->dead_words, 0, (words - c->dead_words) * sizeof(u64));
+    c->dead_words = words;
+    for (u32 pair = 1; pair <= c->pairs_len; pair++)
+        if (catalogue_postings_len(c, pair) == 0)
+            c->dead_pairs[pair / 64] |= (u64)1 << (pair % 64);
+    table_filter(&c->pair_table, c->dead_pairs, words);
+    for (u32 i = 1; i <= c->names_len; i++) {
+        CatName *n = seg_at(&c->names, i);
+        size_t kept = 0;
+        for (size_t k = 0; k < n->pairs.len; k++)
+            if (!pair_is_dead(c, n->pairs.at[k]))
+                n->pairs.at[kept++] = n->pairs.at[k];
+        n->pairs.len = kept;
+    }
     rwlock_unlock(&c->lock);
 }
 

@@ -1,8 +1,10 @@
 /* The series catalogue of one tenant: which label sets exist, under which ids, and which series have a given label.
  *
- * Append-only. Names, pairs (a name with one value) and series have dense ids from 1; a series record is its pair ids, so that 10
- * labels cost 48 bytes. Postings are ascending series ids per pair: a packed base, rebuilt by counting sort, and small tails for what
- * came since.
+ * Names, pairs (a name with one value) and series have dense ids from 1, none of which is ever given out again; a series record is
+ * its pair ids, so that 10 labels cost 48 bytes. Postings are ascending series ids per pair: a packed base, rebuilt by counting sort,
+ * and small tails for what came since. Series without samples can be forgotten: they leave postings, tables and the next segment, and
+ * their labels coming again make a new series; their records stay readable for whoever still has the id, until the catalogue is
+ * loaded anew.
  *
  * Locks. `lock` guards the tables of names and pairs, postings and all growth. Records, strings and pairs never move: whoever
  * learned an id through a lock or through catalogue_series_len may read them without one. The table of a shard (label hash ->
@@ -63,7 +65,9 @@ typedef struct Catalogue {
     u32 *base, *base_off; /* postings of pair p: base[base_off[p] .. base_off[p + 1]) for p < base_pairs */
     u32 base_pairs;
     u64 tails_total;
-    bool is_unordered; /* some tail is not ascending: replay filled a hole; pack mends it */
+    bool is_unordered; /* some tail is not ascending, or has forgotten series; pack mends it */
+    u64 *dead_pairs;   /* bits: forgotten; touched and read by flushes alone (and what excludes them) */
+    u32 dead_words;
     CatShard *shards;
     u32 shards_len;
 } Catalogue;
@@ -91,7 +95,8 @@ static inline u32 catalogue_series_len(const Catalogue *c)
 {
     return atomic_load_explicit(&c->series_len, memory_order_acquire);
 }
-/* NULL for a hole or an id that is not in use. [0] = labels | shard << 16, [1] = local index, then pair ids. */
+#define RECORD_FORGOTTEN 0x80000000u
+/* NULL for a hole or an id that is not in use. [0] = labels | shard << 16 | RECORD_FORGOTTEN, [1] = local index, then pair ids. */
 static inline const u32 *catalogue_record(const Catalogue *c, u32 sid)
 {
     if (sid == 0 || sid > catalogue_series_len(c))
@@ -99,13 +104,21 @@ static inline const u32 *catalogue_record(const Catalogue *c, u32 sid)
     u32 ref = *(const u32 *)seg_at(&c->series, sid);
     return ref ? slab_at(&c->records, ref) : NULL;
 }
+static inline u32 record_head(const u32 *rec) /* the one word of a record that changes, once */
+{
+    return __atomic_load_n(&rec[0], __ATOMIC_RELAXED);
+}
 static inline u32 record_labels(const u32 *rec)
 {
-    return rec[0] & 0xffff;
+    return record_head(rec) & 0xffff;
 }
 static inline u32 record_shard(const u32 *rec)
 {
-    return rec[0] >> 16;
+    return record_head(rec) >> 16 & 0x7fff;
+}
+static inline bool record_is_forgotten(const u32 *rec)
+{
+    return record_head(rec) & RECORD_FORGOTTEN;
 }
 static inline u32 record_local(const u32 *rec)
 {
@@ -143,6 +156,11 @@ u32 catalogue_postings_len(const Catalogue *c, u32 pair);
 void catalogue_postings(const Catalogue *c, u32 pair, u32 *out); /* ascending */
 u32 catalogue_postings_base(const Catalogue *c, u32 pair, const u32 **ret);
 u32 catalogue_postings_tail(const Catalogue *c, u32 pair, const u32 **ret);
+
+/* With the shard's lock held; takes `lock`. Forgets those of the shard's series whose bit is set; afterwards, when all shards are done and
+ * no flush runs, what only they had of pairs. */
+u32 catalogue_forget(Catalogue *c, u32 shard, const u64 *bits, u32 words);
+void catalogue_forget_pairs(Catalogue *c);
 
 CatPoint catalogue_point(Catalogue *c); /* takes `lock` */
 /* Packs the tails into the base when they have grown; takes `lock`. */

@@ -61,13 +61,42 @@ static void names_encode(Catalogue *c, u32 from, u32 to, Buf *out)
     }
 }
 
+/* What is not there any more costs a byte each, or nothing where there is much of it: a section begins where things go on. */
+#define HOLES_WORTH_A_SECTION 64u
+
+static bool pair_is_gone(const Catalogue *c, u32 id)
+{
+    bool is_dead = id / 64 < c->dead_words && c->dead_pairs[id / 64] >> (id % 64) & 1;
+    return is_dead || !catalogue_pair(c, id).name;
+}
+
+static bool series_is_gone(const Catalogue *c, u32 id)
+{
+    const u32 *rec = catalogue_record(c, id);
+    return !rec || record_is_forgotten(rec);
+}
+
+/* How many ids from id on are gone, as far as it matters. */
+static u32 gone_from(const Catalogue *c, bool (*is_gone)(const Catalogue *c, u32 id), u32 id, u32 to, u32 max)
+{
+    u32 n = 0;
+    while (n < max && n <= to - id && is_gone(c, id + n))
+        n++;
+    return n;
+}
+
 static void pairs_encode(Catalogue *c, u32 from, u32 to, Buf *out)
 {
     for (u32 id = from + 1; id <= to;) {
         Section s;
+        id += gone_from(c, pair_is_gone, id, to, UINT32_MAX);
+        if (id > to)
+            return;
         section_begin(&s, out, SECTION_PAIRS, id);
         for (; id <= to && !section_is_full(&s); id++, s.count++) {
-            CatPair p = catalogue_pair(c, id);
+            if (gone_from(c, pair_is_gone, id, to, HOLES_WORTH_A_SECTION) == HOLES_WORTH_A_SECTION)
+                break;
+            CatPair p = pair_is_gone(c, id) ? (CatPair){0} : catalogue_pair(c, id);
             wr_varint(out, p.name);
             wr_str(out, p.name ? catalogue_str(c, p.value) : S(""));
         }
@@ -82,9 +111,14 @@ static void series_encode(Catalogue *c, u32 from, u32 to, Buf *out)
     for (u32 sid = from + 1; sid <= to;) {
         Section s;
         u32 last[LABELS_MAX] = {0};
+        sid += gone_from(c, series_is_gone, sid, to, UINT32_MAX);
+        if (sid > to)
+            return;
         section_begin(&s, out, SECTION_SERIES_KIND, sid);
         for (; sid <= to && s.count < SECTION_SERIES; sid++, s.count++) {
-            const u32 *rec = catalogue_record(c, sid);
+            if (gone_from(c, series_is_gone, sid, to, HOLES_WORTH_A_SECTION) == HOLES_WORTH_A_SECTION)
+                break;
+            const u32 *rec = series_is_gone(c, sid) ? NULL : catalogue_record(c, sid);
             u32 n = rec ? record_labels(rec) : 0;
             wr_varint(out, n);
             if (!n)

@@ -336,6 +336,11 @@ static void *merger_run(void *arg)
                 break;
             }
         }
+        if (e->may_forget && !e->is_closing && e->failed == OK) {
+            e->may_forget = false;
+            if (engine_forget(e, false, &why) != OK)
+                LOG_WARN("metrics", "The catalogue could not be written anew", LF_WHY(&why));
+        }
         mutex_lock(&e->wake_lock);
     }
     mutex_unlock(&e->wake_lock);

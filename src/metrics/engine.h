@@ -1,5 +1,5 @@
 /* The series engine's insides, in reading order: engine.c (opening, threads), write.c (the sink), record.c (log records), flush.c,
- * version.c (the manifest's content), merge.c, retention.c, lookup.c (matchers to series), select.c (cursors), batch.c and head.c (their samples), exemplars.c,
+ * version.c (the manifest's content), merge.c, retention.c, forget.c, lookup.c (matchers to series), select.c (cursors), batch.c and head.c (their samples), exemplars.c,
  * metadata.c, delete.c, stats.c, fsck.c.
  *
  * Locks, outermost first: flush_lock (one flush or delete at a time), commit_lock (one manifest commit at a time), lock (tenants and
@@ -144,6 +144,7 @@ struct Tenant {
     ExemplarRing exemplars;
     MetadataStore metadata;
     Epochs epochs;
+    bool has_forgotten; /* the catalogue's segments hold series that it does not; under flush_lock */
     u32 hint_salt; /* high half of hints: they are good for this engine's life */
 };
 
@@ -169,7 +170,7 @@ typedef struct EngineMetrics {
     Metric *head_series, *appended_float, *appended_hist, *out_of_order, *out_of_bound, *too_old, *conflicts,
         *fsync, *compactions, *compactions_failed, *blocks_bytes, *lowest, *parts, *written_bytes,
         *flushed_bytes, *flushes, *flush_failures, *flush_seconds, *memtable_bytes, *retention_paused,
-        *log_bytes, *catalogue_bytes, *retention_deletions, *size_retentions, *per_sample, *exemplars, *replay_seconds, *read_only;
+        *log_bytes, *catalogue_bytes, *retention_deletions, *size_retentions, *per_sample, *exemplars, *series_forgotten, *replay_seconds, *read_only;
 } EngineMetrics;
 
 /* What the log's groups are in the memtables, while it is replayed (record.c). */
@@ -202,6 +203,7 @@ struct MetricsEngine {
     Mutex wake_lock;
     Cond wake;
     bool want_flush, want_merge, is_stopping;
+    _Atomic bool may_forget; /* samples were removed since series were last forgotten */
     pthread_t flusher, merger;
     bool has_threads;
     ReplayGroups *replaying;
@@ -257,6 +259,8 @@ Err engine_commit(MetricsEngine *e, Version *v, Why *why);
 Err engine_merge_step(MetricsEngine *e, bool *ret_did, Why *why);
 /* retention.c */
 Err engine_retain(MetricsEngine *e, Why *why);
+/* forget.c: series without samples leave the catalogue, when there are many or always; takes flush_lock, and flushes then */
+Err engine_forget(MetricsEngine *e, bool always, Why *why);
 i64 engine_cutoff(MetricsEngine *e, Tenant *t); /* oldest time kept; INT64_MIN = everything */
 void engine_clock_check(MetricsEngine *e);
 

@@ -147,8 +147,13 @@ static Err flush_segment(MetricsEngine *e, TenantFlush *f, const TenantVersion *
     size_t n = tv ? tv->segments.len : 0;
     if (n)
         from = tv->segments.at[n - 1].to;
-    if (to.series == from.series && to.pairs == from.pairs && to.names == from.names)
+    if (f->t->has_forgotten) {
+        from = (CatPoint){0};
+        f->segments_replaced = (u32)n;
+        n = 0;
+    } else if (to.series == from.series && to.pairs == from.pairs && to.names == from.names) {
         return OK;
+    }
     while (n &&
            tv->segments.at[n - 1].to.series - tv->segments.at[n - 1].from.series <= to.series - from.series) {
         from = tv->segments.at[--n].from;
@@ -372,6 +377,7 @@ static Err flush_frozen(MetricsEngine *e, Why *why)
         } else {
             if (i < base->tenants.len)
                 delete_replaced(e, &base->tenants.at[i], f);
+            f->t->has_forgotten = false;
             mutex_lock(&f->t->side_lock);
             f->t->exemplars.saved = f->exemplars_saved;
             f->t->metadata.saved = f->metadata_saved;

@@ -148,9 +148,11 @@ static Err from_all(Lookup *l, Arena *a, SidList *ret, Why *why)
 {
     u32 n = catalogue_series_len(l->cat);
     TRY(ids_alloc(a, n, ret, why));
-    for (u32 sid = 1; sid <= n; sid++)
-        if (catalogue_record(l->cat, sid))
+    for (u32 sid = 1; sid <= n; sid++) {
+        const u32 *rec = catalogue_record(l->cat, sid);
+        if (rec && !record_is_forgotten(rec))
             ret->at[ret->len++] = sid;
+    }
     return OK;
 }
 

@@ -235,6 +235,15 @@ static Err job_commit(MetricsEngine *e, MergeJob *j, Part *merged, bool *ret_don
     return err;
 }
 
+static bool removes_samples(MetricsEngine *e, const MergeJob *j)
+{
+    i64 cutoff = engine_cutoff(e, j->t);
+    bool yes = j->tombs.len > 0;
+    for (size_t i = 0; i < j->parts.len; i++)
+        yes |= j->parts.at[i]->meta.mint < cutoff;
+    return yes;
+}
+
 static Err merge_once(MetricsEngine *e, bool everything, bool *ret_did, Why *why)
 {
     *ret_did = false;
@@ -250,6 +259,8 @@ static Err merge_once(MetricsEngine *e, bool everything, bool *ret_did, Why *why
         err = job_commit(e, &j, merged, &is_done, why);
     if (err == OK && is_done) {
         metric_inc(e->m.compactions);
+        if (removes_samples(e, &j))
+            e->may_forget = true;
         for (size_t i = 0; i < j.parts.len; i++)
             delete_part(e, j.parts.at[i]);
     } else if (merged && e->failed == OK) {
@@ -277,5 +288,5 @@ Err metrics_merge_all(MetricsEngine *e, Why *why)
     bool did = true;
     while (did)
         TRY(merge_once(e, true, &did, why));
-    return OK;
+    return engine_forget(e, true, why);
 }

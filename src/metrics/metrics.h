@@ -1,7 +1,7 @@
 /* metrics: the series engine. Write-ahead log -> memtable -> immutable parts -> merges, over store/'s ilog and bucket.
  *
- * Writes come through a SampleSink, reads through a PromSource (both are faces of one engine). Series identity lives in an
- * append-only catalogue per tenant; young parts carry series ids only. Restart replays at most wal_bytes_max of log,
+ * Writes come through a SampleSink, reads through a PromSource (both are faces of one engine). Series identity lives in a
+ * catalogue per tenant, which forgets series that no sample is kept of; parts carry series ids only. Restart replays at most wal_bytes_max of log,
  * so it is immediate. docs/formats/metrics-*.md specify every byte (v0: no promise yet).
  *
  * Same series, time and value: accepted silently. Another value: rejected (conflict) while in the memtable; across parts the later write

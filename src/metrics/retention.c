@@ -136,6 +136,8 @@ Err engine_retain(MetricsEngine *e, Why *why)
     else
         version_unref(v);
     mutex_unlock(&e->commit_lock);
+    if (dead.len)
+        e->may_forget = true;
     for (size_t i = 0; i < dead.len; i++) {
         char key[64];
         part_key(key, dead.at[i]->meta.tenant, dead.at[i]->meta.seq);

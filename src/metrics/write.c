@@ -235,6 +235,14 @@ static void redefine(Writer *w)
 
 static const u32 *series_get(Writer *w, Route *r, const SeriesItem *it, u32 *ret_sid)
 {
+    if (r->sid && record_is_forgotten(catalogue_record(&w->t->cat, r->sid))) { /* since it was routed */
+        if (!it->labels.len) {
+            w->ret->unknown += item_points(it);
+            return NULL;
+        }
+        r->sid = 0;
+        r->hash = catalogue_hash(it->labels).labels;
+    }
     u32 sid = r->sid ? r->sid : catalogue_find(&w->t->cat, w->sh->index, r->hash, it->labels);
     if (!sid && !w->may_create) {
         r->is_deferred = w->has_deferred = true;
@@ -538,7 +546,8 @@ static void metadata_write(Writer *w)
 
 u32 hint_sid(const Tenant *t, u64 hint)
 {
-    return hint >> 32 == t->hint_salt && catalogue_record(&t->cat, (u32)hint) ? (u32)hint : 0;
+    const u32 *rec = hint >> 32 == t->hint_salt ? catalogue_record(&t->cat, (u32)hint) : NULL;
+    return rec && !record_is_forgotten(rec) ? (u32)hint : 0;
 }
 
 /* A hint is an id; that it fits labels which come with it is verified one by one, which needs no hash and no lock. */

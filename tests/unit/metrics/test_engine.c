@@ -216,6 +216,79 @@ static void test_retention_time(void **state)
     bench_done(&b);
 }
 
+/* What has no samples any more leaves catalogue, postings and disk; the same labels again are a new series. */
+static void test_series_forgotten(void **state)
+{
+    Bench b;
+    bench_init(&b);
+    b.c.retention_ms = 3600000;
+    bench_open(&b);
+    Why why = {0};
+    for (u32 i = 0; i < 500; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "old{i=%u,job=a,same=x}", i);
+        assert_int_equal(bench_put(&b, name, BENCH_NOW_MS, i).err, OK);
+    }
+    Label l[4];
+    Sample s = {BENCH_NOW_MS, 1};
+    SeriesItem item = {.labels = bench_labels("stays{job=b,same=x}", l), .samples = &s, .samples_len = 1};
+    SampleBatch batch = {.tenant = S("x"), .series = &item, .series_len = 1};
+    SampleSink *sink = metrics_sink(b.e);
+    SinkResult r;
+    u64 stays, gone;
+    sink->write(sink, &batch, &stays, &r);
+    item.labels = bench_labels("old{i=7,job=a,same=x}", l);
+    s.v = 7;
+    sink->write(sink, &batch, &gone, &r);
+    assert_int_equal(r.err, OK);
+    assert_ok(metrics_flush(b.e, &why), &why);
+    MetricsStats stats;
+    metrics_stats(b.e, S("x"), &stats);
+    u64 pairs = stats.label_pairs;
+
+    virtual_clock_advance(&b.clock, 3 * 3600 * NS_PER_SEC);
+    item = (SeriesItem){.hint = stays, .samples = &s, .samples_len = 1};
+    s = (Sample){BENCH_NOW_MS + 3 * 3600000, 2};
+    sink->write(sink, &batch, NULL, &r);
+    assert_int_equal(r.samples_ok, 1);
+    assert_ok(metrics_merge_all(b.e, &why), &why);
+    metrics_stats(b.e, S("x"), &stats);
+    assert_int_equal(stats.label_pairs, pairs - 502); /* __name__, i's, job */
+
+    item.hint = gone;
+    s = (Sample){BENCH_NOW_MS + 3 * 3600000, 3};
+    sink->write(sink, &batch, NULL, &r);
+    assert_int_equal(r.unknown, 1);
+    item.labels = bench_labels("old{i=7,job=a,same=x}", l);
+    u64 again;
+    sink->write(sink, &batch, &again, &r);
+    assert_int_equal(r.samples_ok, 1);
+    assert_int_equal(r.series_added, 1);
+    assert_true(again != gone);
+    for (u32 way = 0; way < 3; way++) { /* as it is, from the log, from segments */
+        if (way == 2)
+            assert_ok(metrics_flush(b.e, &why), &why);
+        if (way)
+            bench_reopen(&b);
+        assert_string_equal(bench_get_as(&b, S("x"), 0, INT64_MAX, NULL),
+                            "old{i=\"7\", job=\"a\", same=\"x\"} 1700010800000:3\n"
+                            "stays{job=\"b\", same=\"x\"} 1700010800000:2\n");
+        assert_string_equal(bench_get_as(&b, S("x"), 0, INT64_MAX, (const char *[]){"same", "=", "x", "i", "=", "", NULL}),
+                            "stays{job=\"b\", same=\"x\"} 1700010800000:2\n");
+        metrics_stats(b.e, S("x"), &stats);
+        assert_int_equal(stats.label_pairs, pairs - 502 + 3);
+    }
+    Buf findings;
+    buf_init(&findings, 4096);
+    FsckReport report = {.out = &findings};
+    metrics_abandon(b.e);
+    b.e = NULL;
+    assert_ok(metrics_fsck(b.c.vfs, b.dir, &report, &why), &why);
+    assert_int_equal(report.errors, 0);
+    buf_done(&findings);
+    bench_done(&b);
+}
+
 static void test_retention_size(void **state)
 {
     Bench b;
@@ -641,7 +714,7 @@ int main(void)
         cmocka_unit_test(test_road),           cmocka_unit_test(test_conflicts_and_order),
         cmocka_unit_test(test_bad_labels),     cmocka_unit_test(test_series_limit),
         cmocka_unit_test(test_budget),         cmocka_unit_test(test_retention_time),
-        cmocka_unit_test(test_retention_size), cmocka_unit_test(test_retention_percent),
+        cmocka_unit_test(test_series_forgotten), cmocka_unit_test(test_retention_size), cmocka_unit_test(test_retention_percent),
         cmocka_unit_test(test_delete),         cmocka_unit_test(test_names_and_values),
         cmocka_unit_test(test_select_limits),  cmocka_unit_test(test_exemplars),
         cmocka_unit_test(test_metadata),       cmocka_unit_test(test_tenants_and_top),

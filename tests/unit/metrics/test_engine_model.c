@@ -80,6 +80,7 @@ typedef struct Target {
     u64 note;
 } Target;
 static Target targets[3];
+static u64 forgotten; /* series, in all runs */
 
 /* One batch of a few samples; what the sink says must be what the model says. */
 static void step_write(Bench *b, u64 *hints, bool *known)
@@ -198,6 +199,30 @@ static void memtable_is_flushed(void)
     for (u32 s = 0; s < SERIES; s++)
         for (u32 i = 0; i < TIMES; i++)
             model[s][i].in_memtable = false;
+}
+
+/* Series without samples are forgotten, and then everything was flushed; none that has samples is. */
+static void step_merge(Bench *b, const u64 *hints, bool *known)
+{
+    Why why = {0};
+    assert_ok(metrics_merge_all(b->e, &why), &why);
+    MetricsStats stats;
+    metrics_stats(b->e, S("x"), &stats);
+    if (!stats.samples_memtable)
+        memtable_is_flushed();
+    Arena arena;
+    arena_init(&arena, NULL, 0);
+    for (u32 s = 0; s < SERIES; s++) {
+        Labels ignored;
+        bool was = known[s], is_there = false;
+        for (u32 i = 0; i < TIMES; i++)
+            is_there |= model[s][i].is_there;
+        known[s] = was && metrics_sink(b->e)->labels(metrics_sink(b->e), S("x"), hints[s], &arena, &ignored);
+        forgotten += was && !known[s];
+        if (was && !known[s] && is_there)
+            fail_msg("series %u has samples and was forgotten", s);
+    }
+    arena_done(&arena);
 }
 
 static bool model_selects(u32 series, const Matcher *m, u32 n)
@@ -329,7 +354,7 @@ static void run(u64 seed, u32 steps)
             assert_ok(metrics_flush(b.e, &why), &why);
             memtable_is_flushed();
         } else if (what < 93) {
-            assert_ok(metrics_merge_all(b.e, &why), &why);
+            step_merge(&b, hints, known);
         } else if (what < 95) {
             step_delete(&b);
         } else if (what < 98) {

@@ -92,6 +92,9 @@ static void *disturb(void *arg)
         Matcher m = {.name = S("w"), .value = S("none"), .op = MATCH_EQ};
         assert_ok(metrics_delete(s->b.e, S("x"), (Matchers){&m, 1}, 0, INT64_MAX, &why), &why);
         bench_put_as(&s->b, S("y"), "other", BENCH_NOW_MS + i, i);
+        char gone[48]; /* is deleted above, forgotten by merges, and comes again */
+        snprintf(gone, sizeof gone, "gone{i=%u,w=none}", i % 7);
+        bench_put_as(&s->b, S("x"), gone, BENCH_NOW_MS + i, i);
         usleep(2000);
     }
     return NULL;
