@@ -32,6 +32,19 @@ static void table_put(IdTable *t, u32 tag, u32 id)
     t->len++;
 }
 
+/* Many at once: where they go is fetched ahead of time, for each is a cache miss of its own. */
+static void table_put_many(IdTable *t, const IdSlot *at, u32 n)
+{
+    enum { AHEAD = 16 };
+    table_reserve(t, (u64)t->len + n);
+    for (u32 i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            __builtin_prefetch(&t->slots[at[i + AHEAD].tag & (t->cap - 1)], 1);
+        table_put_raw(t, at[i].tag, at[i].id);
+    }
+    t->len += n;
+}
+
 /* Without what is in bits. */
 static void table_filter(IdTable *t, const u64 *bits, u32 words)
 {
@@ -371,8 +384,13 @@ static void tail_push(Catalogue *c, u32 pair, u32 sid)
     c->tails_total++;
 }
 
-/* A record for sid, known to its shard but not to the postings. */
-u32 *catalogue_record_add(Catalogue *c, u32 sid, u32 shard, u64 hash, u32 labels)
+void catalogue_tag(Catalogue *c, u32 shard, const IdSlot *at, u32 n)
+{
+    table_put_many(&c->shards[shard].table, at, n);
+}
+
+/* A record for sid, known to its shard but neither to its table nor to the postings. */
+u32 *catalogue_record_add(Catalogue *c, u32 sid, u32 shard, u32 labels)
 {
     if (sid + 1 >= SEG_MAX)
         return NULL;
@@ -386,7 +404,6 @@ u32 *catalogue_record_add(Catalogue *c, u32 sid, u32 shard, u64 hash, u32 labels
     rec[1] = s->locals_len;
     *(u32 *)seg_at(&s->locals, s->locals_len++) = sid;
     *(u32 *)seg_at(&c->series, sid) = ref;
-    table_put(&s->table, (u32)hash, sid);
     c->series_known++;
     return rec;
 }
@@ -408,8 +425,9 @@ static bool pairs_of(Catalogue *c, Labels l, u32 *pairs)
 static bool series_put(Catalogue *c, u32 sid, u32 shard, u64 hash, Labels l)
 {
     u32 pairs[LABELS_MAX], *rec;
-    if (!pairs_of(c, l, pairs) || !(rec = catalogue_record_add(c, sid, shard, hash, l.len)))
+    if (!pairs_of(c, l, pairs) || !(rec = catalogue_record_add(c, sid, shard, l.len)))
         return false;
+    table_put(&c->shards[shard].table, (u32)hash, sid);
     memcpy(rec + 2, pairs, l.len * sizeof(u32));
     for (u32 i = 0; i < l.len; i++)
         tail_push(c, pairs[i], sid);

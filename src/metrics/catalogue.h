@@ -176,8 +176,9 @@ Err catalogue_decode(Catalogue *c, Str bytes, CatPoint to, u32 *ret_bad, Why *wh
 /* For catalogue_io.c: grow one table, with `lock` held for writing or on a catalogue nobody else knows; 0 or NULL = full. */
 u32 catalogue_name_add(Catalogue *c, Str name);
 u32 catalogue_pair_add(Catalogue *c, u32 name, Str value);
-u32 *catalogue_record_add(Catalogue *c, u32 sid, u32 shard, u64 hash,
-                          u32 labels); /* the caller fills in pairs */
+/* The caller fills in pairs, and makes it findable by catalogue_tag: tags are low halves of hashes. */
+u32 *catalogue_record_add(Catalogue *c, u32 sid, u32 shard, u32 labels);
+void catalogue_tag(Catalogue *c, u32 shard, const IdSlot *at, u32 n);
 void catalogue_reserve_tables(Catalogue *c, CatPoint to);
 /* Ids up to `to` count as used even if damage lost them. */
 void catalogue_reserve(Catalogue *c, CatPoint to);

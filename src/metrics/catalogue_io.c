@@ -183,11 +183,10 @@ static bool pairs_decode(Catalogue *c, Reader *r, u32 first, u32 count)
     return true;
 }
 
-static bool series_decode(Catalogue *c, Reader *r, u32 first, u32 count)
+typedef VEC(IdSlot) Tags;
+
+static bool series_read(Catalogue *c, Reader *r, u32 first, u32 count, Tags *tags)
 {
-    if (first <= c->series_len)
-        return false;
-    catalogue_reserve(c, (CatPoint){0, 0, first - 1 + count});
     u32 last[LABELS_MAX] = {0};
     for (u32 i = 0; i < count; i++) {
         u64 n = rd_varint(r);
@@ -207,12 +206,28 @@ static bool series_decode(Catalogue *c, Reader *r, u32 first, u32 count)
             is_whole = catalogue_pair(c, last[k]).name != 0;
         if (!is_whole)
             continue; /* a pair was lost: so is the series */
-        u32 *rec = catalogue_record_add(c, first + i, target % c->shards_len, hash, (u32)n);
+        u32 shard = target % c->shards_len, *rec = catalogue_record_add(c, first + i, shard, (u32)n);
         if (!rec)
             return false;
         memcpy(rec + 2, last, n * sizeof(u32));
+        vec_push(&tags[shard], (IdSlot){hash, first + i});
     }
     return true;
+}
+
+static bool series_decode(Catalogue *c, Reader *r, u32 first, u32 count)
+{
+    if (first <= c->series_len)
+        return false;
+    catalogue_reserve(c, (CatPoint){0, 0, first - 1 + count});
+    Tags *tags = mem_zalloc(c->shards_len * sizeof *tags);
+    bool ok = series_read(c, r, first, count, tags);
+    for (u32 i = 0; i < c->shards_len; i++) {
+        catalogue_tag(c, i, tags[i].at, (u32)tags[i].len);
+        vec_done(&tags[i]);
+    }
+    mem_free(tags);
+    return ok;
 }
 
 static bool section_decode(Catalogue *c, u8 kind, u32 count, CatPoint to, Reader *r)
