@@ -43,10 +43,13 @@ check: build-san/build.ninja ## format, tidy, layer order, banned calls
 reach: ## the goals of all issues so far and what was measured
 	@scripts/reach.py
 
+package: all ## dist/: a Debian package, a tarball, their SBOM
+	@packaging/package.sh
+
 clean:
-	@rm -rf build build-san build-tsan build-fuzz
+	@rm -rf build build-san build-tsan build-fuzz dist
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
 
-.PHONY: all run test tsan fuzz bench check reach clean help
+.PHONY: all run test tsan fuzz bench check reach package clean help
