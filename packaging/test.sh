@@ -30,7 +30,12 @@ dpkg-deb -R "$old" "$work/x" && sed -i "s/^Version: .*/Version: $version+1/" "$w
 echo '# a new line of the package' >>"$work/x/etc/pharos/prometheus.yml"
 dpkg-deb --root-owner-group -b "$work/x" "$root/root/new.deb" >/dev/null
 rm -r "$work"
-systemd-nspawn --quiet --boot --keep-unit --register=no --machine=$machine -D "$root" >"$root.log" 2>&1 </dev/null &
+# What it needs comes before: the container has a network of its own, so that nothing else answers in its place.
+depends=$(dpkg-deb -f "$old" Depends | tr -d ,)
+# shellcheck disable=SC2086
+systemd-nspawn --quiet --register=no --keep-unit -D "$root" /bin/sh -c "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $depends" >"$root.apt.log" 2>&1 </dev/null ||
+    { tail "$root.apt.log"; exit 1; }
+systemd-nspawn --quiet --boot --private-network --keep-unit --register=no --machine=$machine -D "$root" >"$root.log" 2>&1 </dev/null &
 boot=$!
 trap 'kill $boot 2>/dev/null || true' EXIT
 leader=
@@ -40,7 +45,7 @@ for _ in $(seq 120); do
     sleep 1
 done
 
-in_root 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends /root/old.deb' >"$root.apt.log" 2>&1 || { tail "$root.apt.log"; exit 1; }
+in_root 'DEBIAN_FRONTEND=noninteractive dpkg -i /root/old.deb' >>"$root.apt.log" 2>&1 || { tail "$root.apt.log"; exit 1; }
 check "the service runs" 'in_root "systemctl is-active --quiet pharos"'
 check "as its own user" '[ "$(in_root "ps -o user= -C pharos" | head -n 1)" = pharos ]'
 for _ in $(seq 60); do in_root 'curl -fsS http://127.0.0.1:9090/-/ready >/dev/null 2>&1' && break; sleep 1; done
