@@ -238,8 +238,8 @@ typedef struct AlertApiEnv {
 } AlertApiEnv;
 AlertApi *alert_api_new(Alerter *a, const AlertApiEnv *env);
 void alert_api_free(AlertApi *api);
-/* /api/v2/... as Alertmanager's OpenAPI file has it; /api/v1/alerting/... for pages: status, deliveries, routes, why, the
- * preview of a silence. The server must be gone before the api is freed. */
+/* /api/v2/... as Alertmanager's OpenAPI file has it; /api/v1/alerting/... for pages: status, deliveries and trying them again,
+ * routes and a test of them, why, the preview of a silence (docs/alerting.md). The server must be gone before the api is freed. */
 void alert_api_routes(AlertApi *api, HttpServer *s);
 void alert_api_refresh_metrics(AlertApi *api); /* before a page of metrics: counts by state */
 

@@ -208,6 +208,7 @@ static void mount(App *a, HttpServer *s)
     api_register(a->api, s);
     collect_routes(s, a->collector);
     rules_routes(s, a->rules);
+    ruler_routes(s, a->ruler);
     app_alerts_routes(a, s);
     dash_routes(s, a->dashboards);
 }
@@ -432,6 +433,12 @@ static Err open_parts(App *a, Why *why)
     Err e = rules_open(&a->rules, &rules, why);
     mem_free(dir);
     TRY(e);
+    dir = path_in(a, "ruler");
+    e = ruler_open(
+        &a->ruler,
+        &(RulerEnv){.rules = a->rules, .vfs = vfs_os(), .dir = dir, .read = {.features = a->features}}, why);
+    mem_free(dir);
+    TRY(e);
     a->collector = collector_new(&(CollectorEnv){.loop = a->work,
                                                  .pool = a->scrape_pool,
                                                  .fetch = fetcher_of(a->client),
@@ -572,7 +579,7 @@ static Err load(App *a, bool first, Why *why)
                                                                       : (f64)a->o.retention_percent);
     metrics_set_retention(a->engine, c->retention_ms ? c->retention_ms : a->o.retention_ms,
                           c->retention_bytes ? c->retention_bytes : a->o.retention_bytes);
-    rules_apply(a->rules, rules,
+    ruler_apply(a->ruler, rules,
                 &(RulesGlobals){.interval_ms = c->evaluation_interval_ms,
                                 .query_offset_ms = c->rule_query_offset_ms,
                                 .external_url = a->external_url,
@@ -686,6 +693,7 @@ void app_close(App *a)
         http_server_drain(a->listeners[i].server, DRAIN_MS);
     if (a->collector)
         collector_free(a->collector);
+    ruler_close(a->ruler);
     if (a->rules)
         rules_close(a->rules);
     if (a->alerts)

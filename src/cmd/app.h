@@ -56,6 +56,7 @@ typedef struct App {
     RemoteWrite *remote;
     Collector *collector;
     Rules *rules;
+    Ruler *ruler;
     struct AppAlerts *alerts; /* app_alerts.c */
     DashStore *dashboards;
     Api *api;

@@ -117,6 +117,7 @@ static const struct {
     {"/routing", "routing.html"},
     {"/deliveries", "deliveries.html"},
     {"/rules", "rules.html"},
+    {"/rule", "rule.html"},
     {"/status", "status.html"},
     {"/config", "status.html"},
     {"/flags", "status.html"},

@@ -398,4 +398,5 @@ void rules_routes(HttpServer *s, Rules *r)
          .run = RUN_QUERY},
     };
     http_server_route(s, routes, COUNT_OF(routes));
+    rules_try_routes(s, r);
 }

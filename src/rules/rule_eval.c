@@ -60,19 +60,6 @@ u64 rule_identity(const Rule *r)
 }
 
 /* ---- an evaluation ---- */
-typedef struct Eval {
-    Rules *r;
-    Group *group;
-    RuleState *st;
-    i64 ts_ms, stamp_ms; /* the tick, and what samples are stamped with */
-    Arena arena;
-    VEC(SeriesItem) items;
-    VEC(u64) hashes; /* of items' labels */
-    VEC(AlertNotice) notices;
-    Buf changes;
-    RuleTmplHost host;
-} Eval;
-
 static void add_sample(Eval *e, Labels labels, f64 v, const Histogram *h)
 {
     Sample *s = arena_new(&e->arena, Sample);
@@ -101,9 +88,14 @@ static Err query(Eval *e, PromResult *ret, Why *why)
     TRY(promql_eval(&e->r->env.prom, e->r->env.source, &q, e->st->rule->tree, &e->arena, ret, why));
     if (arena_over(&e->arena))
         return why_set(why, E_LIMIT, "the rule's result takes more than %d MiB", ARENA_BYTES_MAX >> 20);
+    return eval_as_vector(ret, &e->arena, why);
+}
+
+Err eval_as_vector(PromResult *ret, Arena *arena, Why *why)
+{
     if (ret->type == PROM_SCALAR) { /* a scalar is a vector of one without labels */
-        PromSeries *s = arena_new(&e->arena, PromSeries);
-        f64 *v = arena_alloc(&e->arena, sizeof *v);
+        PromSeries *s = arena_new(arena, PromSeries);
+        f64 *v = arena_alloc(arena, sizeof *v);
         *v = ret->scalar;
         *s = (PromSeries){.n = 1, .v = v};
         ret->series = s;
@@ -147,25 +139,17 @@ static Err eval_record(Eval *e, Why *why)
 }
 
 /* ---- alerts ---- */
-typedef struct Found {
-    Labels labels, annotations;
-    u64 hash;
-    f64 value;
-} Found;
-
-static Err find_alerts(Eval *e, Found **ret, u32 *ret_len, Why *why)
+Err eval_found(Eval *e, const PromResult *res, Found **ret, u32 *ret_len, Why *why)
 {
     const Rule *rule = e->st->rule;
-    PromResult res;
-    TRY(query(e, &res, why));
-    Found *found = arena_array(&e->arena, Found, res.series_len + 1);
+    Found *found = arena_array(&e->arena, Found, res->series_len + 1);
     if (!found)
         return why_set(why, E_LIMIT, "the rule's result is too large");
     U64Map seen = {0};
     Err err = OK;
     u32 n = 0;
-    for (u32 i = 0; i < res.series_len && err == OK; i++) {
-        const PromSeries *s = &res.series[i];
+    for (u32 i = 0; i < res->series_len && err == OK; i++) {
+        const PromSeries *s = &res->series[i];
         if (!s->n)
             continue;
         f64 value = s->h && s->h[0] ? 0 : s->v[0];
@@ -310,8 +294,7 @@ static void add_notice(Eval *e, ActiveAlert *a)
                                         .value = a->value});
 }
 
-/* The state machine; the lock is held. */
-static Err step_alerts(Eval *e, const Found *found, u32 found_len, Why *why)
+Err eval_step_alerts(Eval *e, const Found *found, u32 found_len, Why *why)
 {
     RuleState *st = e->st;
     u64 active = 0;
@@ -363,9 +346,11 @@ static Err eval_alert(Eval *e, Why *why)
 {
     Found *found;
     u32 n;
-    TRY(find_alerts(e, &found, &n, why));
+    PromResult res;
+    TRY(query(e, &res, why));
+    TRY(eval_found(e, &res, &found, &n, why));
     mutex_lock(&e->r->lock);
-    Err err = step_alerts(e, found, n, why);
+    Err err = eval_step_alerts(e, found, n, why);
     mutex_unlock(&e->r->lock);
     /* What changed is on disk before anybody is told. */
     if (e->changes.len)

@@ -1,5 +1,5 @@
 /* Rule files: YAML to groups, with Prometheus's verdicts and positions of our own. */
-#include "rules/rules.h"
+#include "rules/rules_internal.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -187,6 +187,19 @@ RuleSet *rule_set_parse(const char *file, Str yaml, const RuleReadOptions *o)
 {
     RuleSet *s = set_new(o);
     read_file(s, file, yaml);
+    return s;
+}
+
+RuleSet *rule_set_parse_group(const char *file, Str yaml, const RuleReadOptions *o)
+{
+    RuleSet *s = set_new(o);
+    Conf *c = conf_new(file);
+    StrMap names = {0};
+    vec_push(&s->confs, c);
+    conf_set_expand(c, false);
+    if (conf_parse(c, yaml))
+        read_group(s, c, conf_root(c), arena_dup(&s->arena, str_c(file)), &names);
+    strmap_done(&names);
     return s;
 }
 

@@ -381,23 +381,35 @@ static void set_globals(Rules *r, const RulesGlobals *g)
 
 void rules_apply(Rules *r, RuleSet *set, const RulesGlobals *globals)
 {
-    u32 len;
-    const RuleGroup *wanted = rule_set_groups(set, &len);
+    rules_apply_all(r, &set, 1, globals);
+}
+
+RulesGlobals rules_globals(const Rules *r)
+{
+    return r->globals;
+}
+
+void rules_apply_all(Rules *r, RuleSet *const *sets, u32 n, const RulesGlobals *globals)
+{
     i64 now = clock_wall_ms(r->env.clock);
     set_globals(r, globals);
     Groups old = {.r = r}, fresh = {.r = r}, gone = {.r = r}, all = {.r = r};
     for (size_t i = 0; i < r->groups.len; i++)
         vec_push(&old.v, r->groups.at[i]);
     VEC(Group *) heirs = {0}; /* beside fresh: whom it follows, or NULL */
-    for (u32 i = 0; i < len; i++) {
-        Group *g = group_new(r, set, &wanted[i], &r->globals), *before = find_group(&old, &wanted[i]);
-        if (before && same_group(before, g)) {
-            group_free(g);
-            vec_push(&all.v, before);
-        } else {
-            vec_push(&fresh.v, g);
-            vec_push(&heirs, before);
-            vec_push(&all.v, g);
+    for (u32 s = 0; s < n; s++) {
+        u32 len;
+        const RuleGroup *wanted = rule_set_groups(sets[s], &len);
+        for (u32 i = 0; i < len; i++) {
+            Group *g = group_new(r, sets[s], &wanted[i], &r->globals), *before = find_group(&old, &wanted[i]);
+            if (before && same_group(before, g)) {
+                group_free(g);
+                vec_push(&all.v, before);
+            } else {
+                vec_push(&fresh.v, g);
+                vec_push(&heirs, before);
+                vec_push(&all.v, g);
+            }
         }
     }
     for (size_t i = 0; i < old.v.len; i++) {

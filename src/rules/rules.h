@@ -123,9 +123,36 @@ typedef struct RulesGlobals {
 typedef struct Rules Rules;
 Err rules_open(Rules **ret, const RulesEnv *env, Why *why);
 void rules_apply(Rules *r, RuleSet *set, const RulesGlobals *g); /* takes a reference of its own */
-void rules_close(Rules *r); /* waits for evaluations under way; nothing is resolved or marked stale */
-/* GET /api/v1/rules, /api/v1/alerts. */
+/* Several sets as one; no two groups may have both the file and the name in common. One call at a time. */
+void rules_apply_all(Rules *r, RuleSet *const *sets, u32 n, const RulesGlobals *g);
+RulesGlobals
+rules_globals(const Rules *r); /* those in force; valid until the next apply, and may be given to it */
+void rules_close(Rules *r);    /* waits for evaluations under way; nothing is resolved or marked stale */
+/* GET /api/v1/rules, /api/v1/alerts; and for trying a rule out before it is one: POST /api/v1/rules/preview and
+ * /api/v1/rules/backtest (docs/alerting.md). */
 void rules_routes(HttpServer *s, Rules *r);
+
+/* ---- rules that come by the API, Mimir's way (ruler.c): namespaces of groups, kept as files of a folder of ours and evaluated like
+ * rule files. A change is on disk before it is in force, and in force before it is answered. Threads: any, one change at a time. ---- */
+typedef struct Ruler Ruler;
+typedef struct RulerEnv {
+    Rules *rules; /* must outlive it */
+    Vfs *vfs;
+    const char *dir; /* made when missing */
+    RuleReadOptions read;
+} RulerEnv;
+/* Reads what is there; a file that is broken stops it with its name. Nothing is in force before the first ruler_apply. */
+Err ruler_open(Ruler **ret, const RulerEnv *env, Why *why);
+void ruler_apply(Ruler *r, RuleSet *files,
+                 const RulesGlobals *g); /* in place of rules_apply; references files */
+/* The text of one group replaces the group of its name, or is added. E_INVALID: it is no group, or a rule file has the
+ * namespace's name. */
+Err ruler_set_group(Ruler *r, Str space, Str yaml, Why *why);
+Err ruler_delete(Ruler *r, Str space, Str group, Why *why); /* group empty = the namespace. E_NOT_FOUND */
+/* A group; or, with empty names, a map of namespaces to groups. E_NOT_FOUND with Mimir's words. */
+Err ruler_yaml(Ruler *r, Str space, Str group, Buf *out, Why *why);
+void ruler_routes(HttpServer *s, Ruler *r); /* /prometheus/config/v1/rules... */
+void ruler_close(Ruler *r);                 /* NULL is fine; before rules_close */
 
 /* The same answers without HTTP, for pages and tests: parameters as in the request. */
 typedef struct RulesQuery {

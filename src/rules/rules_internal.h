@@ -1,4 +1,5 @@
-/* rules_internal: what rules.c, rule_eval.c, rule_state.c and rule_api.c share. */
+/* rules_internal: what the files of the engine share: rules.c, rule_eval.c, rule_state.c, rule_api.c, rule_try.c,
+ * rule_backtest.c, rule_yaml.c, ruler.c. */
 #pragma once
 #include "rules/rules.h"
 #include "store/store.h"
@@ -95,10 +96,76 @@ void state_snapshot(StateLog *s, Rules *r, i64 now_ms);
 void state_heartbeat(StateLog *s, i64 now_ms);
 
 /* rule_eval.c */
-void group_eval(Group *g, i64 ts_ms); /* whole group, on a pool thread */
+/* One evaluation of a rule. */
+typedef struct Eval {
+    Rules *r;
+    Group *group;
+    RuleState *st;
+    i64 ts_ms, stamp_ms; /* the tick, and what samples are stamped with */
+    Arena arena;
+    VEC(SeriesItem) items;
+    VEC(u64) hashes; /* of items' labels */
+    VEC(AlertNotice) notices;
+    Buf changes;
+    RuleTmplHost host;
+} Eval;
+/* What an alerting rule's query gave, with labels and annotations expanded. */
+typedef struct Found {
+    Labels labels, annotations;
+    u64 hash;
+    f64 value;
+} Found;
+Err eval_as_vector(PromResult *r, Arena *arena, Why *why); /* a scalar becomes one; E_EXEC for other types */
+Err eval_found(Eval *e, const PromResult *res, Found **ret, u32 *ret_len, Why *why);
+Err eval_step_alerts(Eval *e, const Found *found, u32 n, Why *why); /* the state machine; the lock is held */
+void group_eval(Group *g, i64 ts_ms);                               /* whole group, on a pool thread */
 void rule_state_done(RuleState *s);
 void rule_state_forget_alert(RuleState *s, size_t i); /* frees and removes */
 ActiveAlert *rule_state_find(RuleState *s, u64 hash);
 void rule_state_add(RuleState *s, ActiveAlert *a);
 void active_alert_free(ActiveAlert *a);
 u64 rule_identity(const Rule *r); /* name and labels: which rule of a reload is the same */
+
+/* rule_yaml.c: as Go's YAML writes a group, at `indent`; as an item of a list or by itself. */
+void rule_group_yaml(Buf *out, const RuleGroup *g, bool as_item, int indent);
+void rule_yaml_key(Buf *out, Str key); /* "key:" and the end of the line */
+
+/* rule_file.c */
+RuleSet *rule_set_parse_group(const char *file, Str yaml,
+                              const RuleReadOptions *o); /* the text is one group */
+
+/* rule_try.c */
+void rules_try_routes(HttpServer *s, Rules *r);
+
+/* rule_backtest.c */
+typedef struct RuleThreshold {
+    const Node *value; /* what is compared */
+    const char *op;    /* as if the number stood on the right */
+    f64 at;
+} RuleThreshold;
+/* The first comparison with a number, through brackets and the left sides of and, or and unless; false: there is none. */
+bool rule_threshold(const Node *n, RuleThreshold *ret);
+typedef struct BacktestFiring {
+    Labels labels;                     /* valid during the call */
+    i64 active_ms, starts_ms, ends_ms; /* ends 0 = it fires when the range ends */
+    f64 first, last, peak;             /* peak: the lowest value where the rule is one with < or <= */
+    i64 peak_ms;
+} BacktestFiring;
+typedef struct BacktestAsk {
+    const RuleGroup *group; /* its limit and query_offset hold; NULL = none */
+    const Rule *rule;
+    i64 start_ms, end_ms, interval_ms; /* evaluated at start, start + interval, ... while not after end */
+    Cancel *cancel;
+    /* Both return false to stop. A firing is told when it has ended; at the end those that go on. */
+    bool (*firing)(void *arg, const BacktestFiring *f);
+    bool (*progress)(void *arg, f64 part);
+    void *arg;
+} BacktestAsk;
+typedef struct BacktestTotals {
+    u64 firings, pending_only, evaluations, failed; /* pending_only: became pending and never fired */
+    i64 firing_ms, longest_pending_ms;
+    bool truncated;
+    char first_failure[sizeof((Why){0}.text)];
+} BacktestTotals;
+/* Errors: E_INVALID, E_PARSE, E_EXEC, E_LIMIT, E_TIMEOUT, E_CANCELED. An evaluation that fails is counted and the rest goes on. */
+Err rules_backtest(Rules *r, const BacktestAsk *ask, BacktestTotals *ret, Why *why);

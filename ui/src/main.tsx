@@ -17,13 +17,14 @@ const AlertsPage = page(() => import('./pages/alerts').then((m) => m.AlertsPage)
 const StatusPage = page(() => import('./pages/status').then((m) => m.StatusPage)), TargetsPage = page(() => import('./pages/targets').then((m) => m.TargetsPage));
 const AlertPage = page(() => import('./pages/alert').then((m) => m.AlertPage)), SilencesPage = page(() => import('./pages/silences').then((m) => m.SilencesPage));
 const RoutingPage = page(() => import('./pages/routing').then((m) => m.RoutingPage)), DeliveriesPage = page(() => import('./pages/deliveries').then((m) => m.DeliveriesPage));
+const RulePage = page(() => import('./pages/rule').then((m) => m.RulePage));
 
 const pages: [string, string, () => JSX.Element][] = [
   ['/', 'Overview', HomePage], ['/dashboards', 'Dashboards', DashboardsPage], ['/query', 'Query', QueryPage], ['/targets', 'Targets', TargetsPage],
   ['/alerts', 'Alerts', AlertsPage], ['/rules', 'Rules', RulesPage], ['/status', 'Status', StatusPage],
 ];
 // Pages without a place of their own in the navigation: address, name, whose they are.
-const inner: [string, string, () => JSX.Element, string][] = [['/alert', 'Alert', AlertPage, '/alerts'], ['/silences', 'Silences', SilencesPage, '/alerts'], ['/routing', 'Routing', RoutingPage, '/alerts'], ['/deliveries', 'Deliveries', DeliveriesPage, '/alerts']];
+const inner: [string, string, () => JSX.Element, string][] = [['/alert', 'Alert', AlertPage, '/alerts'], ['/silences', 'Silences', SilencesPage, '/alerts'], ['/routing', 'Routing', RoutingPage, '/alerts'], ['/deliveries', 'Deliveries', DeliveriesPage, '/alerts'], ['/rule', 'Rule', RulePage, '/rules']];
 const shortcuts: Record<string, string> = { o: '/', d: '/dashboards', q: '/query', t: '/targets', a: '/alerts', r: '/rules', s: '/status' };
 
 function ThemeButton(): JSX.Element {

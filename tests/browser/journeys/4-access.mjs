@@ -1,6 +1,6 @@
 import { assert, box, check, open, query, type, waitParam } from './lib.mjs';
 
-const pages = ['/', '/query', '/query?g0.expr=up&g0.tab=0&g0.range_input=1m', '/query?g0.expr=up&g0.tab=1', '/query?g0.expr=rate(up)', '/targets', '/alerts', '/alerts?view=rules', '/alerts?view=list&filter=%7Bteam%3D%22disks%22%7D', '/silences', '/silences?new=1&filter=%7Bteam%3D%22disks%22%7D', '/routing', '/routing?labels=%7Bteam%3D%22disks%22%2Cseverity%3D%22critical%22%7D', '/deliveries', '/alert?labels=%7Balertname%3D%22Nobody%22%7D', '/rules', '/status', '/status?tab=storage', '/status?tab=config', '/status?tab=flags'];
+const pages = ['/', '/query', '/query?g0.expr=up&g0.tab=0&g0.range_input=1m', '/query?g0.expr=up&g0.tab=1', '/query?g0.expr=rate(up)', '/targets', '/alerts', '/alerts?view=rules', '/alerts?view=list&filter=%7Bteam%3D%22disks%22%7D', '/silences', '/silences?new=1&filter=%7Bteam%3D%22disks%22%7D', '/routing', '/routing?labels=%7Bteam%3D%22disks%22%2Cseverity%3D%22critical%22%7D', '/deliveries', '/alert?labels=%7Balertname%3D%22Nobody%22%7D', '/rules', '/rule?name=A&expr=up%20%3E%200', '/status', '/status?tab=storage', '/status?tab=config', '/status?tab=flags'];
 
 for (const colorScheme of ['light', 'dark']) {
   journey(`axe: no violation, ${colorScheme}`, async (page, world, { shots }) => {

@@ -1,5 +1,5 @@
 #include "test.h"
-#include "rules/rules.h"
+#include "rules/rules_internal.h"
 
 /* ---- a store in memory: sink and source ---- */
 typedef struct MemSeries {
@@ -532,14 +532,331 @@ static void test_api(void **state)
     bench_free(b);
 }
 
+/* ---- the past ---- */
+enum { PAST_STEP_MS = 10000, PAST_TICKS = 400 };
+
+/* Three series that wander over and under the threshold, vanish and come back. */
+static void feed_wandering(Bench *b, i64 t)
+{
+    static u64 seed;
+    if (t % 5000)
+        return;
+    seed = t == START + 5000 ? 42 : seed;
+    for (int i = 0; i < 3; i++) {
+        char name[40];
+        seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+        snprintf(name, sizeof name, "m{s=\"%d\"}", i);
+        u64 r = seed >> 33;
+        if (r % 17 < 3)
+            mem_put(&b->mem, name, t, stale_nan());
+        else
+            mem_put(&b->mem, name, t, (f64)((u64)(t / 60000 + i * 3) % 10) + (f64)(r % 100) / 50);
+    }
+}
+
+typedef struct Past {
+    VEC(char *) firings;
+    u32 calls;
+} Past;
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static char *firing_text(Labels l, i64 starts_ms, i64 ends_ms)
+{
+    Buf b;
+    buf_init(&b, 4096);
+    labels_print(&b, l);
+    buf_printf(&b, " %lld %lld", (long long)starts_ms, (long long)ends_ms);
+    char *text = mem_strdup(buf_view(&b));
+    buf_done(&b);
+    return text;
+}
+
+static bool on_firing(void *arg, const BacktestFiring *f)
+{
+    Past *p = arg;
+    assert_true(f->active_ms <= f->starts_ms && (!f->ends_ms || f->ends_ms > f->starts_ms));
+    assert_true(f->peak >= f->first && f->peak >= f->last);
+    vec_push(&p->firings, firing_text(f->labels, f->starts_ms, f->ends_ms));
+    return true;
+}
+
+static bool on_part(void *arg, f64 part)
+{
+    ((Past *)arg)->calls++;
+    assert_true(part > 0 && part <= 1);
+    return true;
+}
+
+/* The times ALERTS said "firing", as the engine wrote it: stamped the query's offset earlier. */
+static void engine_firings(Bench *b, Past *ret, i64 end_ms, i64 offset_ms)
+{
+    for (size_t i = 0; i < b->mem.series.len; i++) {
+        const MemSeries *x = b->mem.series.at[i];
+        if (!str_eq(labels_get(x->labels, LABEL_NAME), S("ALERTS")) ||
+            !str_eq(labels_get(x->labels, S("alertstate")), S("firing")))
+            continue;
+        Arena arena;
+        LabelsBuilder lb;
+        arena_init(&arena, NULL, 0);
+        lb_init(&lb, &arena, x->labels);
+        lb_del(&lb, LABEL_NAME);
+        lb_del(&lb, S("alertstate"));
+        Labels l = lb_build(&lb);
+        i64 from = 0, last = 0;
+        for (size_t k = 0; k <= x->t.len; k++) {
+            bool on = k < x->t.len && !is_stale(x->v.at[k]);
+            if (from && (!on || x->t.at[k] + offset_ms != last + PAST_STEP_MS)) {
+                vec_push(&ret->firings,
+                         firing_text(l, from, last + PAST_STEP_MS > end_ms ? 0 : last + PAST_STEP_MS));
+                from = 0;
+            }
+            if (on) {
+                from = from ? from : x->t.at[k] + offset_ms;
+                last = x->t.at[k] + offset_ms;
+            }
+        }
+        arena_done(&arena);
+    }
+}
+
+static void same_past(const char *group, const char *expr, i64 offset_ms, bool wants_failures)
+{
+    Bench *b = bench_new();
+    Past engine = {0}, past = {0};
+    char yaml[1000];
+    snprintf(
+        yaml, sizeof yaml,
+        "groups:\n- name: g\n  interval: 10s\n  %s\n  rules:\n  - alert: A\n    expr: %s\n    for: 30s\n"
+        "    keep_firing_for: 20s\n    labels: {how: '{{ if gt $value 10.0 }}high{{ else }}low{{ end }}'}\n",
+        group, expr);
+    apply(b, yaml);
+    run_for(b, PAST_TICKS * PAST_STEP_MS / 1000, feed_wandering);
+    MemSeries *any = NULL;
+    for (size_t i = 0; i < b->mem.series.len && !any; i++)
+        if (str_eq(labels_get(b->mem.series.at[i]->labels, LABEL_NAME), S("ALERTS")))
+            any = b->mem.series.at[i];
+    assert_non_null(any);
+    RuleSet *set = rule_set_parse("r.yml", str_c(yaml), NULL);
+    u32 n;
+    const RuleGroup *g = rule_set_groups(set, &n);
+    BacktestAsk ask = {.group = g,
+                       .rule = &g->rules[0],
+                       .start_ms = START + 1 + (any->t.at[0] + offset_ms - START - 1) % PAST_STEP_MS,
+                       .interval_ms = PAST_STEP_MS,
+                       .firing = on_firing,
+                       .progress = on_part,
+                       .arg = &past};
+    ask.end_ms = ask.start_ms + (PAST_TICKS - 1) * PAST_STEP_MS;
+    BacktestTotals totals;
+    Why why = {0};
+    assert_ok(rules_backtest(b->rules, &ask, &totals, &why), &why);
+    engine_firings(b, &engine, ask.end_ms, offset_ms);
+    assert_int_equal(totals.evaluations, PAST_TICKS);
+    assert_int_equal(totals.failed > 0, wants_failures);
+    qsort(engine.firings.at, engine.firings.len, sizeof(char *), by_text);
+    qsort(past.firings.at, past.firings.len, sizeof(char *), by_text);
+    assert_int_equal(totals.firings, engine.firings.len);
+    assert_true(engine.firings.len > 5);
+    assert_true(totals.pending_only > 0 && past.calls > 0);
+    for (size_t i = 0; i < engine.firings.len; i++) {
+        assert_string_equal(past.firings.at[i], engine.firings.at[i]);
+        mem_free(past.firings.at[i]);
+        mem_free(engine.firings.at[i]);
+    }
+    vec_done(&past.firings);
+    vec_done(&engine.firings);
+    rule_set_unref(set);
+    bench_free(b);
+}
+
+static void test_backtest(void **state)
+{
+    same_past("query_offset: 0s", "m > 5", 0, false);
+    same_past("query_offset: 15s", "m > 5 and m < 100", 15000, false);
+    same_past("limit: 2", "m > 4", 0, true); /* all are cleared where three are active */
+    same_past("query_offset: 0s", "m > 5 unless m_start", 0, false); /* step by step */
+}
+
+static bool nobody(void *arg, f64 part)
+{
+    return false;
+}
+
+static void test_backtest_bounds(void **state)
+{
+    Bench *b = bench_new();
+    RuleSet *set =
+        rule_set_parse("r.yml",
+                       S("groups: [{name: g, rules: [{alert: A, expr: vector(1) > 0}, {record: r, expr: 1}, "
+                         "{alert: B, expr: '-3 >= (m)'}, {alert: C, expr: 'm > 1 == bool 1'}]}]"),
+                       NULL);
+    u32 n;
+    const RuleGroup *g = rule_set_groups(set, &n);
+    Past past = {0};
+    BacktestTotals totals;
+    Why why = {0};
+    BacktestAsk ask = {.rule = &g->rules[0],
+                       .start_ms = START,
+                       .end_ms = START + 3600000,
+                       .interval_ms = 1,
+                       .firing = on_firing,
+                       .arg = &past};
+    assert_int_equal(rules_backtest(b->rules, &ask, &totals, &why), E_INVALID);
+    ask.interval_ms = 1000;
+    ask.progress = nobody; /* the reader leaves after the first piece */
+    assert_ok(rules_backtest(b->rules, &ask, &totals, &why), &why);
+    assert_true(totals.evaluations > 0 && totals.evaluations < 3601);
+    assert_int_equal(past.firings.len, 0);
+    ask.rule = &g->rules[1];
+    assert_int_equal(rules_backtest(b->rules, &ask, &totals, &why), E_INVALID);
+    Cancel gone = {0};
+    cancel_set(&gone);
+    ask.rule = &g->rules[0];
+    ask.cancel = &gone;
+    assert_int_equal(rules_backtest(b->rules, &ask, &totals, &why), E_CANCELED);
+    RuleThreshold t;
+    assert_true(rule_threshold(g->rules[2].tree, &t));
+    assert_string_equal(t.op, "<=");
+    assert_true(t.at == -3);
+    assert_false(rule_threshold(g->rules[3].tree, &t));
+    assert_false(rule_threshold(g->rules[1].tree, &t));
+    vec_done(&past.firings);
+    rule_set_unref(set);
+    bench_free(b);
+}
+
+/* ---- the ruler ---- */
+static char *ruler_text(Ruler *r, const char *space, const char *group)
+{
+    static char text[4000];
+    Buf b;
+    Why why = {0};
+    buf_init(&b, sizeof text - 1);
+    Err e = ruler_yaml(r, str_c(space), str_c(group), &b, &why);
+    snprintf(text, sizeof text, "%s", e == OK ? buf_cstr(&b) : why.text);
+    buf_done(&b);
+    return text;
+}
+
+static Err set_group(Ruler *r, const char *space, const char *yaml, Why *why)
+{
+    *why = (Why){0};
+    return ruler_set_group(r, str_c(space), str_c(yaml), why);
+}
+
+static void test_ruler(void **state)
+{
+    Bench *b = bench_new();
+    Ruler *r;
+    Why why = {0};
+    char dir[300];
+    snprintf(dir, sizeof dir, "%s/ruler", b->dir);
+    RulerEnv env = {.rules = b->rules, .vfs = vfs_os(), .dir = dir};
+    RulesGlobals globals = {.interval_ms = 10000};
+    RuleSet *files =
+        rule_set_parse("file.yml", S("groups: [{name: g, rules: [{record: from_file, expr: 1}]}]"), NULL);
+    assert_ok(ruler_open(&r, &env, &why), &why);
+    ruler_apply(r, files, &globals);
+    assert_string_equal(ruler_text(r, "", ""), "no rule groups found");
+    assert_string_equal(ruler_text(r, "ns", "g"), "group does not exist");
+    assert_int_equal(ruler_delete(r, S("ns"), S(""), &why), E_NOT_FOUND);
+    assert_string_equal(why.text, "group namespace does not exist");
+
+    /* As YAML and as JSON; replaced, added, and what is wrong changes nothing. */
+    assert_ok(set_group(r, "a/b c", "name: g\ninterval: 20s\nrules:\n- record: x\n  expr: 1\n", &why), &why);
+    assert_ok(
+        set_group(
+            r, "a/b c",
+            "{\"name\": \"h\", \"labels\": {\"l\": \"1\"}, \"rules\": [{\"alert\": \"Up: down\", \"expr\": "
+            "\"m > 1\\n and m < 9\", \"for\": \"1m30s\","
+            "\"labels\": {\"severity\": \"yes\"}, \"annotations\": {\"summary\": \"{{ $value }} # a\"}}]}",
+            &why),
+        &why);
+    assert_ok(set_group(r, "a/b c", "name: g\nlimit: 3\nrules: [{record: x, expr: 2}]\n", &why), &why);
+    static const char *const want =
+        "a/b c:\n    - name: g\n      limit: 3\n      rules:\n        - record: x\n          expr: \"2\"\n"
+        "    - name: h\n      labels:\n        l: \"1\"\n      rules:\n        - alert: \"Up: down\"\n       "
+        "   expr: |-\n            m > 1\n             and m < 9\n"
+        "          for: 1m30s\n          labels:\n            severity: \"yes\"\n          annotations:\n    "
+        "        summary: \"{{ $value }} # a\"\n";
+    assert_string_equal(ruler_text(r, "", ""), want);
+    assert_string_equal(ruler_text(r, "a/b c", "g"),
+                        "name: g\nlimit: 3\nrules:\n    - record: x\n      expr: \"2\"\n");
+    static const struct {
+        const char *space, *yaml, *said;
+    } wrong[] = {
+        {"ns", "rules: [{record: x, expr: 1}]", "rule group name must not be empty"},
+        {"ns", "name: g\nrules: []", "rule group 'g' has no rules"},
+        {"ns", "name: g\nrules: [{record: x, expr: 'm >'}]", "parse error"},
+        {"ns", "name: g\ntypo: 1\nrules: [{record: x, expr: 1}]", "typo"},
+        {"ns", "[1, 2]", ""},
+        {"ns", "", ""},
+        {"", "name: g\nrules: [{record: x, expr: 1}]", "namespace"},
+        {"file.yml", "name: g\nrules: [{record: x, expr: 1}]", "a rule file has this name"},
+    };
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        assert_true(set_group(r, wrong[i].space, wrong[i].yaml, &why) != OK);
+        if (!strstr(why.text, wrong[i].said))
+            fail_msg("%zu: %s", i, why.text);
+    }
+    assert_string_equal(ruler_text(r, "", ""), want);
+
+    /* Evaluated beside the files, and there again after a restart. */
+    run_for(b, 25, NULL);
+    assert_non_null(find(b, "from_file"));
+    MemSeries *x = find(b, "x");
+    assert_non_null(x);
+    assert_true(x->v.at[0] == 2);
+    ruler_close(r);
+    assert_ok(ruler_open(&r, &env, &why), &why);
+    ruler_apply(r, files, &globals);
+    assert_string_equal(ruler_text(r, "", ""), want);
+    RulesQuery q = {0};
+    Buf out;
+    buf_init(&out, 1 << 20);
+    assert_ok(rules_json(b->rules, &q, &out, &why), &why);
+    assert_non_null(strstr(buf_cstr(&out), "\"file\":\"a/b c\""));
+    buf_done(&out);
+
+    assert_ok(ruler_delete(r, S("a/b c"), S("h"), &why), &why);
+    assert_string_equal(ruler_text(r, "a/b c", "h"), "group does not exist");
+    assert_ok(ruler_delete(r, S("a/b c"), S("g"), &why), &why); /* the last one takes the namespace along */
+    assert_string_equal(ruler_text(r, "", ""), "no rule groups found");
+    size_t before = x->t.len;
+    run_for(b, 60, NULL);
+    assert_true(is_stale(x->v.at[x->t.len - 1]) && x->t.len <= before + 2);
+    ruler_close(r);
+
+    /* A broken file stops the start, with its name. */
+    char path[400];
+    snprintf(path, sizeof path, "%s/bad.yml", dir);
+    assert_ok(vfs_write_file(vfs_os(), path, S("groups: [{name: g, rules: [{record: x, expr: ')'}]}]"), &why),
+              &why);
+    assert_int_equal(ruler_open(&r, &env, &why), E_INVALID);
+    assert_non_null(strstr(why.text, "bad.yml"));
+    rule_set_unref(files);
+    bench_free(b);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recording),           cmocka_unit_test(test_alert_life),
-        cmocka_unit_test(test_keep_firing),         cmocka_unit_test(test_restart),
-        cmocka_unit_test(test_long_outage),         cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_failures_and_limits), cmocka_unit_test(test_api),
+        cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_alert_life),
+        cmocka_unit_test(test_keep_firing),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_long_outage),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_failures_and_limits),
+        cmocka_unit_test(test_api),
+        cmocka_unit_test(test_backtest),
+        cmocka_unit_test(test_backtest_bounds),
+        cmocka_unit_test(test_ruler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,27 @@
 // Rules with their health, from /api/v1/rules.
 import type { JSX } from 'preact';
-import { loadRules } from '../alerting/model';
-import { ago, formatDuration, formatNumber } from '../format';
+import { loadRules, type Rule, type RuleGroup } from '../alerting/model';
+import { ago, formatDuration, formatNumber, printDuration } from '../format';
 import { useLoad } from '../hooks';
 import { Badge, Empty, LabelSet, Problem, Waiting } from '../parts';
 import { href, route, setParams } from '../router';
 import { t } from '../strings';
+import '../alerting.css';
 
 function Expression({ text }: { text: string }): JSX.Element {
   return <a class="mono" href={href('/query', { 'g0.expr': text, 'g0.tab': '0' })} data-page>{text}</a>;
+}
+
+/** The rule's page, with everything the rule is. */
+function editHref(r: Rule, g: RuleGroup): string {
+  const p = new URLSearchParams({ [r.type === 'alerting' ? 'name' : 'record']: r.name, expr: r.query, group: g.name });
+  if (r.duration) p.set('for', printDuration(r.duration));
+  if (r.keepFiringFor) p.set('keep', printDuration(r.keepFiringFor));
+  if (g.interval) p.set('interval', printDuration(g.interval));
+  if (!g.file.includes('.yml') && !g.file.includes('.yaml')) p.set('namespace', g.file);
+  for (const [k, v] of Object.entries(r.labels ?? {})) p.append('label', `${k}=${v}`);
+  for (const [k, v] of Object.entries(r.annotations ?? {})) p.append('annotation', `${k}=${v}`);
+  return `${href('/rule')}?${p}`;
 }
 
 export function RulesPage(): JSX.Element {
@@ -23,6 +36,7 @@ export function RulesPage(): JSX.Element {
         <h1>{t('Rules')}</h1>
         {failing > 0 && <Badge kind="bad">{t('{0} failing', failing)}</Badge>}
         <span class="spacer" />
+        <a class="button" href={href('/rule')} data-page>{t('New rule')}</a>
         <input type="search" placeholder={t('Name or expression')} aria-label={t('Filter')} value={filter} onInput={(e) => setParams({ search: e.currentTarget.value || null })} />
       </div>
       {load.error && <Problem error={load.error} />}
@@ -38,7 +52,7 @@ export function RulesPage(): JSX.Element {
               {g.rules.map((r) => (
                 <>
                   <tr>
-                    <td data-label={t('Rule')}><b class="name">{r.name}</b><div class="muted small">{r.type === 'alerting' ? t('alert') : t('record')}{r.duration ? ` · ${t('for {0}', formatDuration(r.duration))}` : ''}{r.keepFiringFor ? ` · ${t('keeps firing for {0}', formatDuration(r.keepFiringFor))}` : ''}</div></td>
+                    <td data-label={t('Rule')}><a class="name" href={editHref(r, g)} data-page title={t('Look at it, change it, test it')}>{r.name}</a><div class="muted small">{r.type === 'alerting' ? t('alert') : t('record')}{r.duration ? ` · ${t('for {0}', formatDuration(r.duration))}` : ''}{r.keepFiringFor ? ` · ${t('keeps firing for {0}', formatDuration(r.keepFiringFor))}` : ''}</div></td>
                     <td data-label={t('Expression')}><Expression text={r.query} /> {r.labels && <div><LabelSet labels={r.labels} /></div>}</td>
                     <td data-label={t('Health')}><Badge kind={r.health === 'ok' ? 'ok' : r.health === 'err' ? 'bad' : 'neutral'}>{r.health}</Badge></td>
                     <td data-label={t('Took')} class="num">{formatNumber(r.evaluationTime, 'seconds')}</td>
