@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The runs behind `make reach`: each measures one row and appends it to docs/reach.jsonl. By hand, on a quiet machine.
 #
-#   scripts/long.sh promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | promql-diff | peers | alerts | alert-crash ...
+#   scripts/long.sh promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | promql-diff | peers | alerts | alert-429 | promtool | alert-crash ...
 #   scripts/long.sh engine-session    steady, queries, restart and churn in one session of 1,000 targets, beside the peers
 #   scripts/long.sh engine-steady | engine-queries | engine-restart | engine-churn | engine-disk | engine-30d | engine-10m | engine-profile
 set -u
@@ -82,6 +82,11 @@ million() { bench/ingest.py --series 1000000 --rounds 2 --hold --record; }
 disk() { tests/e2e/disk_full.py --record; }
 fuzz() { SECONDS_EACH=${SECONDS_EACH:-600} JOBS=${JOBS:-2} RECORD=1 make fuzz; }
 alerts() { bench/alerts.py --record; }
+alert-429() { tests/e2e/alert_429.py --record; }
+promtool() { # builds the peer's promtool when it is not there and Go is
+    [ -x "${PROMTOOL:-${PHAROS_PEERS:-.cache/peers}/promtool}" ] || scripts/promtool_peer.sh || return
+    tests/e2e/promtool_peer.py --promtool "${PROMTOOL:-${PHAROS_PEERS:-.cache/peers}/promtool}" --record
+}
 alert-crash() { tests/e2e/alert_crash.py --silences 100 --alerts 10000 --kills 200 --seed "${SEED:-1}" --record; }
 promql-diff() { # resumable: stop it and start it again
     python3 fuzz/promql_diff --queries "${QUERIES:-100000}" --per-round 2500 --resume --record
@@ -106,7 +111,7 @@ engine-profile() { engine profile --warm 17 --only pharos; }
 [ $# -gt 0 ] || { sed -n '2,7p' "$0"; exit 2; }
 for what in "$@"; do
     case $what in
-    promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | promql-diff | peers | alerts | alert-crash | engine-*) $what ;;
+    promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | promql-diff | peers | alerts | alert-429 | promtool | alert-crash | engine-*) $what ;;
     *) echo "long: no run named $what" >&2; exit 2 ;;
     esac
 done

@@ -211,6 +211,7 @@ typedef struct AlerterEnv {
     i64 retention_ms; /* of silences that are over */
     u32 silences_max;
     u64 silence_bytes_max;
+    i64 start_delay_ms; /* nobody is told anything before this has passed since the start */
 } AlerterEnv;
 typedef struct AlertGlobals {
     Str external_url;       /* for links and {{ .ExternalURL }} */

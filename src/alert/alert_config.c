@@ -4,6 +4,7 @@
 #include "alert/notify/notify.h"
 
 #include <fnmatch.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -381,10 +382,20 @@ static AlertConfig *config_new(void)
     return c;
 }
 
+static u64 hash_of(Str yaml)
+{
+    u8 sum[EVP_MAX_MD_SIZE];
+    u64 h = 0;
+    if (EVP_Digest(yaml.at, yaml.len, sum, NULL, EVP_md5(), NULL) == 1)
+        memcpy(&h, sum, 6);
+    return h;
+}
+
 AlertConfig *alert_config_parse(Vfs *vfs, const char *file, Str yaml)
 {
     AlertConfig *c = config_new();
     c->conf = conf_new(file);
+    c->hash = hash_of(yaml);
     ConfigReader r = {.c = c, .conf = c->conf, .vfs = vfs};
     if (conf_parse(c->conf, yaml))
         read_all(&r);

@@ -10,6 +10,7 @@ struct AlertConfig {
     Arena arena;
     const AlertRoute *route;
     u32 routes_len, templates_len;
+    u64 hash; /* of the text, as Alertmanager's metric has it: the first 48 bits of its MD5 */
     const Receiver *receivers;
     u32 receivers_len;
     const InhibitRule *inhibit_rules;

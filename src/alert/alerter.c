@@ -50,6 +50,7 @@ Err alerter_post(Alerter *a, const NewAlert *alerts, u32 n, Why *why)
 {
     enum { AT_ONCE = 256 };
     Arena arena;
+    i64 began = clock_mono_ns(a->env.clock);
     arena_init(&arena, NULL, 256 << 20);
     mutex_lock(&a->lock);
     u64 after = alert_state_ticket(&a->state), ticket = after;
@@ -67,6 +68,8 @@ Err alerter_post(Alerter *a, const NewAlert *alerts, u32 n, Why *why)
     ticket = alert_state_commit(&a->state, true);
     mutex_unlock(&a->lock);
     arena_done(&arena);
+    metric_observe(alert_meters()->processing, (f64)(clock_mono_ns(a->env.clock) - began) / 1e9);
+    metric_add(alert_meters()->subscriber_writes, n);
     Err waited = alert_state_wait(&a->state, after, ticket, why);
     alerter_tick_soon(a);
     return e != OK ? e : waited;
@@ -165,7 +168,14 @@ static void run_compact(void *arg)
 {
     Alerter *a = arg;
     Why why = {0};
-    if (alert_state_compact(&a->state, &a->lock, &why) != OK)
+    const AlertMeters *m = alert_meters();
+    i64 began = clock_mono_ns(a->env.clock);
+    Err e = alert_state_compact(&a->state, &a->lock, &why);
+    metric_inc(m->maintenance);
+    metric_observe(m->snapshot_seconds, (f64)(clock_mono_ns(a->env.clock) - began) / 1e9);
+    if (e != OK)
+        metric_inc(m->maintenance_errors);
+    if (e != OK)
         LOG_WARN("alert", "The alert log could not be compacted; it grows on", LF_WHY(&why));
     mutex_lock(&a->lock);
     a->compacting = false;
@@ -246,7 +256,10 @@ static void on_tick(void *arg)
         }
         next = MIN(next, collect_lanes(a, now, &ready));
         if (now - a->collected_ms >= COLLECT_MS || now < a->collected_ms) {
+            i64 began = clock_mono_ns(a->env.clock);
             silences_collect(&a->state, now * NS_PER_MS);
+            metric_observe(alert_meters()->silence_gc_seconds,
+                           (f64)(clock_mono_ns(a->env.clock) - began) / 1e9);
             a->collected_ms = now;
         }
         tidy = is_to_tidy(a, now, &next);
@@ -333,6 +346,7 @@ static void make_metrics(Alerter *a)
                                   "The total number of received alerts that were invalid.", "version=\"v2\"");
     a->m_dropped = metric_counter("pharos_alerts_dropped_total",
                                   "Alerts that were over the limit of alerts held at once.", "");
+    alert_meters();
     a->m_groups =
         metric_gauge("alertmanager_dispatcher_aggregation_groups", "Number of active aggregation groups", "");
     for (size_t i = 0; i < COUNT_OF(reasons); i++)
@@ -416,6 +430,7 @@ static Integration *integration_new(const Receiver *r, const IntegrationConfig *
                                    "The total number of attempted notification requests.", labels);
     i->m_requests_failed = metric_counter("alertmanager_notification_requests_failed_total",
                                           "The total number of failed notification requests.", labels);
+    i->m_latency = alert_latency_meter(integration_kind_name(c->kind));
     return i;
 }
 

@@ -2,6 +2,7 @@
  * and the API. */
 #pragma once
 #include "alert/inhibit.h"
+#include "alert/meters.h"
 #include "alert/notify/notify.h"
 #include "alert/state.h"
 
@@ -41,7 +42,7 @@ struct Integration {
     i64 blocked_until_ms; /* the provider said so: all lanes */
     i64 last_ok_ms, last_error_ms;
     char last_error[512];
-    Metric *m_sent, *m_failed, *m_requests, *m_requests_failed;
+    Metric *m_sent, *m_failed, *m_requests, *m_requests_failed, *m_latency;
 };
 
 struct Alerter {

@@ -223,6 +223,15 @@ static void on_render(void *arg)
     mutex_lock(&a->lock);
     for (size_t cursor = 0; (slot = strmap_next(&a->state.silences.by_id, &cursor));)
         silences[silence_state(slot->value, now_ns)]++;
+    u32 integrations = 0;
+    for (u32 i = 0; a->config && i < a->config->receivers_len; i++)
+        integrations += a->config->receivers[i].len;
+    metric_set(alert_meters()->integrations, integrations);
+    metric_set(alert_meters()->config_hash, a->config ? (f64)a->config->hash : 0);
+    metric_set(alert_meters()->silences, (f64)a->state.silences.by_id.len);
+    metric_set(alert_meters()->silence_versions, (f64)a->state.silences.by_id.len);
+    metric_set(alert_meters()->silence_patterns, (f64)a->state.silences.regexes.len);
+    metric_set(alert_meters()->snapshot_bytes, (f64)a->state.live_bytes);
     metric_set(m[5], a->config ? a->config->receivers_len : 0);
     metric_set(m[6], a->config ? a->config->inhibit_rules_len : 0);
     mutex_unlock(&a->lock);

@@ -253,11 +253,13 @@ static int by_alert_labels(const void *pa, const void *pb)
     return alerts_order((*(const StoredAlert *const *)pa)->labels, (*(const StoredAlert *const *)pb)->labels);
 }
 
-static u32 receivers_of(const StoredAlert *x, const Receiver **ret, u32 max)
+/* Of those asked for. */
+static u32 receivers_of(const Ask *q, const StoredAlert *x, const Receiver **ret, u32 max)
 {
     u32 n = 0;
     for (u32 i = 0; i < x->groups_len && n < max; i++)
-        ret[n++] = x->groups[i]->route->receiver;
+        if (receiver_wanted(q, x->groups[i]->route->receiver))
+            ret[n++] = x->groups[i]->route->receiver;
     if (n > 1)
         qsort(ret, n, sizeof *ret, by_name);
     return n;
@@ -286,7 +288,8 @@ static void put_group(Alerter *a, const Ask *q, const AlertGroup *g, i64 now_ns,
             js_array(j);
         }
         any = true;
-        put_alert(j, sorted.at[i], &st, rs, receivers_of(sorted.at[i], rs, COUNT_OF(rs)), muted, muted_len);
+        put_alert(j, sorted.at[i], &st, rs, receivers_of(q, sorted.at[i], rs, COUNT_OF(rs)), muted,
+                  muted_len);
     }
     vec_done(&sorted);
     if (!any)

@@ -265,7 +265,9 @@ u32 lane_deliver(Alerter *a, Lane *l)
         }
         arena_init(&arena, NULL, 64 << 20);
         DeliveryResult r;
+        i64 began = clock_mono_ns(a->env.clock);
         send_item(a, l->of, &q, &arena, &r);
+        metric_observe(l->of->m_latency, (f64)(clock_mono_ns(a->env.clock) - began) / 1e9);
         settle(a, l, &q, &r);
         arena_done(&arena);
     }

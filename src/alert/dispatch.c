@@ -84,8 +84,10 @@ AlertGroup *alerter_find_group(const Alerter *a, const AlertRoute *r, Labels gro
 static AlertGroup *group_new(Alerter *a, const AlertRoute *r, Labels group, i64 next_ms)
 {
     AlertGroup *g = mem_new(AlertGroup);
-    *g = (AlertGroup){
-        .route = r, .labels = labels_own(group), .hash = group_hash(r, group), .next_ms = next_ms};
+    *g = (AlertGroup){.route = r,
+                      .labels = labels_own(group),
+                      .hash = group_hash(r, group),
+                      .next_ms = MAX(next_ms, a->started_ms + a->env.start_delay_ms)};
     g->same_hash = first_with(a, g->hash);
     u64map_put(&a->groups, g->hash, (u64)(uintptr_t)g);
     group_heap_put(a, g);

@@ -17,7 +17,10 @@ Str alerter_key(Arena *arena, const char *prefix, Str integration, Str group_key
 Said said_read(const Alerter *a, Str integration, Str group_key, Arena *arena)
 {
     Said s = {0};
+    i64 began = clock_mono_ns(a->env.clock);
     Str v = outbox_fact(a->outbox, alerter_key(arena, "n\n", integration, group_key), arena);
+    metric_inc(alert_meters()->nflog_queries);
+    metric_observe(alert_meters()->nflog_query_seconds, (f64)(clock_mono_ns(a->env.clock) - began) / 1e9);
     u64 counts[2];
     if (v.len < 24)
         return s;

@@ -2,6 +2,7 @@
  *
  * A silence is indexed under one of its equality matchers, the rarest so far; an alert looks only at the silences that
  * stand under one of its own labels, and at those without any equality. */
+#include "alert/meters.h"
 #include "alert/state.h"
 
 #include <stdio.h>
@@ -199,6 +200,7 @@ u32 silences_matching(const AlertState *st, Labels alert, i64 now_ns, const Sile
         if (list)
             look_in(s, *list, alert, now_ns, ret, max, &n);
     }
+    metric_inc(alert_meters()->silence_queries);
     if (n > 1)
         qsort(ret, n, sizeof *ret, by_id);
     return n;

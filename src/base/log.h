@@ -45,10 +45,12 @@ Metric *metric_counter(const char *name, const char *help, const char *labels);
 Metric *metric_gauge(const char *name, const char *help, const char *labels);
 /* Upper bounds, ascending, without +Inf; bounds must outlive the process (static). */
 Metric *metric_histogram(const char *name, const char *help, const char *labels, const f64 *bounds, u32 n);
-void metric_add(Metric *m, f64 delta); /* counter or gauge */
+Metric *metric_summary(const char *name, const char *help,
+                       const char *labels); /* sum and count, no quantiles */
+void metric_add(Metric *m, f64 delta);      /* counter or gauge */
 void metric_inc(Metric *m);
 void metric_set(Metric *m, f64 value);     /* gauge (or a counter copied from elsewhere) */
-void metric_observe(Metric *m, f64 value); /* histogram */
+void metric_observe(Metric *m, f64 value); /* histogram, summary */
 f64 metric_value(const Metric *m);
 /* A callback that sets gauges just before each rendering (sizes, ages). */
 void metric_on_render(void (*fn)(void *arg), void *arg);

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/vec.h"
 
-typedef enum MetricKind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM } MetricKind;
+typedef enum MetricKind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM, KIND_SUMMARY } MetricKind;
 
 typedef struct Family Family;
 struct Metric {
@@ -75,7 +75,7 @@ static Metric *metric_get(const char *name, const char *help, const char *labels
         m = mem_new(Metric);
         m->family = family_get(name, help, kind, bounds, n);
         m->labels = mem_strdup(str_c(labels));
-        if (kind == KIND_HISTOGRAM)
+        if (kind == KIND_HISTOGRAM || kind == KIND_SUMMARY)
             m->buckets = mem_zalloc(sizeof(u64) * (n + 1));
         if (m->family->last)
             m->family->last->next = m;
@@ -102,6 +102,11 @@ Metric *metric_gauge(const char *name, const char *help, const char *labels)
 Metric *metric_histogram(const char *name, const char *help, const char *labels, const f64 *bounds, u32 n)
 {
     return metric_get(name, help, labels, KIND_HISTOGRAM, bounds, n);
+}
+
+Metric *metric_summary(const char *name, const char *help, const char *labels)
+{
+    return metric_get(name, help, labels, KIND_SUMMARY, NULL, 0);
 }
 
 static inline f64 bits_f64(u64 b)
@@ -190,7 +195,8 @@ static void put_histogram(Buf *out, const Metric *m)
         char le[32] = "+Inf";
         if (i < f->bounds_len)
             snprintf(le, sizeof le, "%g", f->bounds[i]);
-        put_series(out, f->name, "_bucket", m->labels, le, (f64)total);
+        if (f->kind == KIND_HISTOGRAM)
+            put_series(out, f->name, "_bucket", m->labels, le, (f64)total);
     }
     put_series(out, f->name, "_sum", m->labels, NULL, metric_value(m));
     put_series(out, f->name, "_count", m->labels, NULL, (f64)total);
@@ -278,13 +284,13 @@ void metrics_render(Buf *out)
             break;
         hook.fn(hook.arg);
     }
-    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    static const char *const kinds[] = {"counter", "gauge", "histogram", "summary"};
     pthread_mutex_lock(&reg.lock);
     for (size_t i = 0; i < reg.families.len; i++) {
         Family *f = reg.families.at[i];
         buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", f->name, f->help, f->name, kinds[f->kind]);
         for (Metric *m = f->first; m; m = m->next) {
-            if (f->kind == KIND_HISTOGRAM)
+            if (f->kind == KIND_HISTOGRAM || f->kind == KIND_SUMMARY)
                 put_histogram(out, m);
             else
                 put_series(out, f->name, "", m->labels, NULL, metric_value(m));

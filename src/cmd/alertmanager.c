@@ -16,7 +16,7 @@ enum { DRAIN_MS = 10000 };
 typedef struct Am {
     const char *config_file, *storage_path, *address, *external_url, *route_prefix, *web_config_file,
         *ready_file, *features, *log_level, *log_format, *env_file;
-    i64 retention_ms, silences_max, silence_bytes_max, get_concurrency;
+    i64 start_delay_ms, retention_ms, silences_max, silence_bytes_max, get_concurrency;
     Clock *clock;
     Loop *web, *work;
     pthread_t work_thread;
@@ -32,6 +32,7 @@ typedef struct Am {
     WebConfig web_config;
     Credentials *credentials;
     char *own_url;
+    char *external_path;
     Mutex reload_lock;
     _Atomic bool ready, stopping;
 } Am;
@@ -163,6 +164,7 @@ static Err listen_on(Am *a, Why *why)
     HttpServerConfig c = {
         .loop = a->web,
         .component = "alertmanager",
+        .metrics_of = "alertmanager",
         .address = str_c(a->address),
         .route_prefix = str_c(a->route_prefix),
         .auth = a->credentials ? credentials_authenticator(a->credentials) : NULL,
@@ -236,6 +238,7 @@ static Err open_all(Am *a, Why *why)
                       .vfs = vfs_os(),
                       .dir = dir,
                       .retention_ms = a->retention_ms,
+                      .start_delay_ms = a->start_delay_ms,
                       .silences_max = (u32)MAX(a->silences_max, 0),
                       .silence_bytes_max = (u64)MAX(a->silence_bytes_max, 0)};
     TRY(alerter_open(&a->alerter, &env, why));
@@ -291,6 +294,7 @@ static void close_all(Am *a)
     if (a->data)
         datadir_close(a->data);
     mem_free(a->own_url);
+    mem_free(a->external_path);
     mutex_done(&a->reload_lock);
 }
 
@@ -326,6 +330,10 @@ static bool read_options(Am *a)
         else if (str_eq(f, S("utf8-strict-mode")))
             match_set_mode(MATCH_UTF8);
     }
+    Url external;
+    if (!a->route_prefix[0] && a->external_url[0] && url_parse(str_c(a->external_url), &external, NULL) == OK)
+        a->route_prefix = a->external_path =
+            mem_strdup(external.path); /* as the peer: the path by which others come */
     if (!strcmp(a->route_prefix, "/"))
         a->route_prefix = "";
     return true;
@@ -344,7 +352,8 @@ static int run(int argc, char **argv)
         {"silences.max-silence-size-bytes", FLAG_INT, &am.silence_bytes_max, "0", "0 = no limit"},
         {"web.listen-address", FLAG_STR, &am.address, ":9093", "port 0 = any free"},
         {"web.external-url", FLAG_STR, &am.external_url, "", "how others reach this server; used in links"},
-        {"web.route-prefix", FLAG_STR, &am.route_prefix, "", "also answers under this path"},
+        {"web.route-prefix", FLAG_STR, &am.route_prefix, "",
+         "also answers under this path (default: that of the external URL)"},
         {"web.config.file", FLAG_STR, &am.web_config_file, "", "users (bcrypt), bearer tokens, TLS, headers"},
         {"web.get-concurrency", FLAG_INT, &am.get_concurrency, "0", "requests that read, at a time; 0 = 8"},
         {"enable-feature", FLAG_STR, &am.features, "", "classic-mode, utf8-strict-mode"},
@@ -357,7 +366,8 @@ static int run(int argc, char **argv)
         {"alerts.gc-interval", FLAG_IGNORED, .takes_value = true},
         {"alerts.per-alertname-limit", FLAG_IGNORED, .takes_value = true},
         {"dispatch.maintenance-interval", FLAG_IGNORED, .takes_value = true},
-        {"dispatch.start-delay", FLAG_IGNORED, .takes_value = true},
+        {"dispatch.start-delay", FLAG_DURATION, &am.start_delay_ms, "0s",
+         "nobody is told before this has passed"},
         {"web.timeout", FLAG_IGNORED, .takes_value = true},
         {"web.systemd-socket", FLAG_IGNORED},
         {"auto-gomemlimit.ratio", FLAG_IGNORED, .takes_value = true},

@@ -1,5 +1,6 @@
 /* pharos amtool: Alertmanager's command line, with its flags and its output. */
 #include "cmd/amtool.h"
+#include "cmd/version.h"
 
 #include <pwd.h>
 #include <stdio.h>
@@ -95,7 +96,8 @@ static int read_pairs(Amtool *t, char **at, size_t n, const char *what, Labels *
         MatchList l;
         Why why = {0};
         if (match_parse_one(str_c(at[i]), &t->arena, &l, &why) != OK)
-            return amtool_fail("%s", why.text);
+            return str_eq(str_c(what), S("Labels")) ? amtool_fail("Failed to parse labels: %s\n", why.text)
+                                                    : amtool_fail("%s", why.text);
         bool equal = l.at->op == MATCH_EQ;
         if (equal)
             lb_set(&b, l.at->name, l.at->value);
@@ -133,6 +135,9 @@ static void put_time(Json *j, const char *key, i64 ns)
 
 static int read_time(const char *text, i64 *ret_ns)
 {
+    *ret_ns = 0;
+    if (str_starts(str_c(text), S("0001-"))) /* Go's zero time: none */
+        return 0;
     return parse_rfc3339(str_c(text), ret_ns) == OK
                ? 0
                : amtool_fail("parsing time \"%s\": want RFC 3339, as 2006-01-02T15:04:05-07:00", text);
@@ -730,8 +735,8 @@ static int run(int argc, char **argv)
         match_set_mode(MATCH_CLASSIC);
     else if (str_eq(str_c(t.features), S("utf8-strict-mode")))
         match_set_mode(MATCH_UTF8);
-    if (version)
-        rc = cmd_version.run(0, NULL);
+    if (version) /* scripts look for these words */
+        rc = printf("amtool, version %s (of pharos %s)\n", ALERTMANAGER_VERSION, PHAROS_VERSION) < 0;
     else if (stop)
         rc = stop == 1 ? 0 : 1;
     else if (strcmp(t.output, "simple") && strcmp(t.output, "extended") && strcmp(t.output, "json"))

@@ -404,5 +404,6 @@ void answer_finish(Req *r)
     }
     mutex_unlock(&r->mutex);
     f64 seconds = (f64)(clock_mono_ns(r->server->clock) - r->start_ns) / 1e9;
-    route_count(r->route ? r->route : &r->server->routes.unmatched, r->status, seconds, r->body_bytes);
+    route_count(&r->server->routes, r->route ? r->route : &r->server->routes.unmatched, r->status, seconds,
+                r->body_bytes);
 }

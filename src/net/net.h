@@ -108,10 +108,11 @@ struct Authenticator {
 
 typedef struct HttpServerConfig {
     Loop *loop;
-    const char *component; /* "web": log component and metric label */
-    Str address;           /* "127.0.0.1:9090", "[::1]:0", ":9090" */
-    Str route_prefix;      /* "" or "/prometheus": also answers under it */
-    Authenticator *auth;   /* NULL = everyone is ROLE_ADMIN */
+    const char *component;  /* "web": log component and metric label */
+    const char *metrics_of; /* what its http metrics begin with; NULL = "prometheus" */
+    Str address;            /* "127.0.0.1:9090", "[::1]:0", ":9090" */
+    Str route_prefix;       /* "" or "/prometheus": also answers under it */
+    Authenticator *auth;    /* NULL = everyone is ROLE_ADMIN */
     Pool *pools[4];      /* by HttpRun; RUN_LOOP unused. NULL = E_BUSY never, run on the loop (tests only) */
     u32 connections_max; /* 0 = 512, as Prometheus */
     u64 request_memory_max; /* per request arena and body; 0 = 64 MiB */
@@ -197,7 +198,7 @@ typedef struct HttpResult {
     i64 elapsed_ns;
     u64 body_wire_bytes;
     Buf *body_buf; /* the client's: where the body lies; NULL = nowhere it can be taken from */
-} HttpResult; /* valid during done */
+} HttpResult;      /* valid during done */
 typedef struct HttpCallHandle HttpCallHandle;
 /* Asynchronous: done is called on the loop's thread, exactly once, never from inside this call. From any thread. */
 HttpCallHandle *http_send(HttpClient *c, const HttpCall *call, void (*done)(void *arg, const HttpResult *r),

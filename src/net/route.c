@@ -189,7 +189,7 @@ void route_allow_text(u32 methods, char ret[64])
 static const f64 seconds_bounds[] = {.1, .2, .4, 1, 3, 8, 20, 60, 120};
 static const f64 bytes_bounds[] = {100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
 
-static Metric *status_counter(Route *r, int status)
+static Metric *status_counter(const char *of, Route *r, int status)
 {
     for (u32 i = 0; i < STATUS_KINDS; i++) {
         int have = r->by_status[i].status;
@@ -200,7 +200,9 @@ static Metric *status_counter(Route *r, int status)
     }
     char labels[320];
     snprintf(labels, sizeof labels, "code=\"%d\",handler=\"%.*s\"", status, STR_FMT(r->path));
-    Metric *m = metric_counter("prometheus_http_requests_total", "Counter of HTTP requests.", labels);
+    char name[64];
+    snprintf(name, sizeof name, "%s_http_requests_total", of);
+    Metric *m = metric_counter(name, "Counter of HTTP requests.", labels);
     for (u32 i = 0; i < STATUS_KINDS; i++) {
         int none = 0;
         if (atomic_compare_exchange_strong(&r->by_status[i].status, &none, status) || none == status) {
@@ -211,19 +213,20 @@ static Metric *status_counter(Route *r, int status)
     return m;
 }
 
-void route_count(Route *r, int status, f64 seconds, u64 bytes)
+void route_count(const Routes *rs, Route *r, int status, f64 seconds, u64 bytes)
 {
+    const char *of = rs->metrics_of ? rs->metrics_of : "prometheus";
     if (!r->seconds || !r->bytes) {
-        char labels[300];
+        char labels[300], name[64];
         snprintf(labels, sizeof labels, "handler=\"%.*s\"", STR_FMT(r->path));
-        r->seconds = metric_histogram("prometheus_http_request_duration_seconds",
-                                      "Histogram of latencies for HTTP requests.", labels, seconds_bounds,
-                                      COUNT_OF(seconds_bounds));
-        r->bytes = metric_histogram("prometheus_http_response_size_bytes",
-                                    "Histogram of response size for HTTP requests.", labels, bytes_bounds,
-                                    COUNT_OF(bytes_bounds));
+        snprintf(name, sizeof name, "%s_http_request_duration_seconds", of);
+        r->seconds = metric_histogram(name, "Histogram of latencies for HTTP requests.", labels,
+                                      seconds_bounds, COUNT_OF(seconds_bounds));
+        snprintf(name, sizeof name, "%s_http_response_size_bytes", of);
+        r->bytes = metric_histogram(name, "Histogram of response size for HTTP requests.", labels,
+                                    bytes_bounds, COUNT_OF(bytes_bounds));
     }
-    metric_inc(status_counter(r, status));
+    metric_inc(status_counter(of, r, status));
     metric_observe(r->seconds, seconds);
     metric_observe(r->bytes, (f64)bytes);
 }

@@ -23,6 +23,7 @@ typedef struct Routes {
     Route *fallback;
     Route unmatched; /* where requests that fit nothing are counted */
     Str prefix;
+    const char *metrics_of; /* as in HttpServerConfig */
 } Routes;
 
 void routes_init(Routes *rs, Str prefix);
@@ -33,4 +34,4 @@ void routes_done(Routes *rs);
  * route prefix is taken away. */
 Route *routes_find(Routes *rs, Str *path, u32 method_bit, Str args[ROUTE_ARGS_MAX], u32 *ret_allow);
 void route_allow_text(u32 methods, char ret[64]); /* "GET, HEAD, POST" */
-void route_count(Route *r, int status, f64 seconds, u64 bytes);
+void route_count(const Routes *rs, Route *r, int status, f64 seconds, u64 bytes);

@@ -209,6 +209,7 @@ Err http_server_new(const HttpServerConfig *config, HttpServer **ret, Why *why)
         return e;
     }
     routes_init(&s->routes, clean_prefix(s->c.route_prefix));
+    s->routes.metrics_of = s->c.metrics_of;
     timer_init(&s->accept_pause, resume_accepting, s);
     s->scratch = mem_alloc(SCRATCH_BYTES);
     buf_init(&s->extra, 65536);
