@@ -76,6 +76,7 @@ typedef enum IntegrationKind { /* in the order in which a receiver's integration
                                INTEGRATION_ROCKETCHAT,
                                INTEGRATION_MATTERMOST,
                                INTEGRATION_INCIDENTIO,
+                               INTEGRATION_NTFY, /* ours */
                                INTEGRATION_KINDS
 } IntegrationKind;
 typedef enum DiscordStyle {

@@ -76,6 +76,9 @@ const FieldValue *fields_find(const FieldSpec *spec, u32 len, const FieldValue *
 FieldValue *fields_read(ConfigReader *r, ConfMap *m, const FieldSpec *spec, u32 len);
 const FieldValue *global_field(const ConfigReader *r, const char *name);
 HttpClientConfig config_read_http(ConfigReader *r, ConfMap *m);
+/* What the table cannot say, the defaults that come from the global block, and where messages go. */
+void integration_check(ConfigReader *r, const ConfNode *n, IntegrationConfig *c, bool has_http,
+                       bool has_auth);
 void integration_read(ConfigReader *r, const ConfNode *n, IntegrationKind kind, IntegrationConfig *ret);
 Matchers config_read_matchers(ConfigReader *r, ConfMap *m, const char *match, const char *match_re,
                               const char *matchers);

@@ -84,6 +84,7 @@ enum {
     ITEM_CHART = 'C',   /* a post behind a line that says what to draw beside it */
     ITEM_MORE = 'M',    /* the rest of a message that was too long for one */
     ITEM_WEBHOOK = 'W', /* a body for any other integration */
+    ITEM_FIRST = 'N',   /* a body that begins a new message, where others update it: Slack */
     ITEM_URL = 'U',     /* the same behind a line that says where to: a webhook whose URL is a template */
 };
 

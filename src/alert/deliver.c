@@ -86,6 +86,29 @@ static void send_edits(Alerter *a, const NotifyTransport *t, const Integration *
         outbox_fact_set(a->outbox, key, S(""), NULL);
 }
 
+/* Slack: what was posted is updated by what follows, until a first notification begins anew. */
+static bool is_updating(const Integration *i)
+{
+    return i->config->kind == INTEGRATION_SLACK && integration_is_on(i->config, "update_message");
+}
+
+static void keep_slack_message(Alerter *a, const Integration *i, const QueueItem *q, bool was_update,
+                               Arena *arena, DeliveryResult *r)
+{
+    Str key = alerter_key(arena, "m\n", i->config->id, q->group_key);
+    Why why = {0};
+    Err e = OK;
+    if (r->verdict == DELIVERED && r->provider_id[0] && r->place[0]) {
+        e = outbox_fact_set(a->outbox, key, arena_printf(arena, "%s %s", r->provider_id, r->place), &why);
+    } else if (r->verdict == DELIVERY_GONE && was_update) { /* somebody deleted it: post anew */
+        e = outbox_fact_set(a->outbox, key, S(""), &why);
+        r->verdict = DELIVERY_RETRY;
+        r->retry_ms = 1;
+    }
+    if (e != OK)
+        LOG_WARN("alert", "Message id could not be recorded; it will not be updated", LF_WHY(&why));
+}
+
 static void send_item(Alerter *a, const Integration *i, const QueueItem *q, Arena *arena, DeliveryResult *ret)
 {
     NotifyTransport t = {a->env.client, a->env.call, a->env.call_arg, a->env.vfs, a->env.clock};
@@ -95,9 +118,9 @@ static void send_item(Alerter *a, const Integration *i, const QueueItem *q, Aren
         return;
     }
     Delivery d = {.config = i->config,
-                  .kind = kind == ITEM_WEBHOOK || kind == ITEM_URL  ? 'W'
-                          : kind == ITEM_REPLY || kind == ITEM_MORE ? 'R'
-                                                                    : 'P',
+                  .kind = kind == ITEM_WEBHOOK || kind == ITEM_URL || kind == ITEM_FIRST ? 'W'
+                          : kind == ITEM_REPLY || kind == ITEM_MORE                      ? 'R'
+                                                                                         : 'P',
                   .body = str_skip(q->body, 1),
                   .group_key = q->group_key};
     if (kind == ITEM_URL)
@@ -109,7 +132,11 @@ static void send_item(Alerter *a, const Integration *i, const QueueItem *q, Aren
         if (d.picture.len)
             d.body = discord_with_picture(d.body, true, arena);
     }
+    if (kind == ITEM_WEBHOOK && is_updating(i))
+        d.message_id = outbox_fact(a->outbox, alerter_key(arena, "m\n", i->config->id, q->group_key), arena);
     notify_deliver(&t, &d, arena, ret);
+    if (is_updating(i))
+        keep_slack_message(a, i, q, d.message_id.len > 0, arena, ret);
     if (ret->verdict == DELIVERED && (kind == ITEM_POST || kind == ITEM_CHART) && ret->provider_id[0]) {
         Str key = alerter_key(arena, "m\n", i->config->id, q->group_key);
         Why why = {0};

@@ -162,7 +162,7 @@ static NotifyData data_for(Look *l, const Integration *i, Reason reason, bool wi
 }
 
 /* A message that is no Discord message. */
-static Err say_other(Look *l, const Integration *i, const NotifyData *d, Why *why)
+static Err say_other(Look *l, const Integration *i, const NotifyData *d, Reason reason, Why *why)
 {
     Buf body;
     buf_init(&body, 4 << 20);
@@ -175,7 +175,11 @@ static Err say_other(Look *l, const Integration *i, const NotifyData *d, Why *wh
     }
     e = notify_body(i->config, l->a->config->templates, d, &l->arena, &body, why);
     if (e == OK)
-        e = add_item(l, i, templated_url ? ITEM_URL : ITEM_WEBHOOK, buf_view(&body), why);
+        e = add_item(l, i,
+                     templated_url     ? ITEM_URL
+                     : reason == FIRST ? ITEM_FIRST
+                                       : ITEM_WEBHOOK,
+                     buf_view(&body), why);
     buf_done(&body);
     return e;
 }
@@ -185,7 +189,7 @@ static Err say(Look *l, const Integration *i, Reason reason, Why *why)
     const IntegrationConfig *c = i->config;
     NotifyData d = data_for(l, i, reason, c->send_resolved);
     if (c->kind != INTEGRATION_DISCORD)
-        return d.len ? say_other(l, i, &d, why) : OK;
+        return d.len ? say_other(l, i, &d, reason, why) : OK;
     if (c->style == DISCORD_ALERTMANAGER)
         return d.len ? add_discord(l, i, &d, DISCORD_POST, ITEM_POST, why) : OK;
     if (reason != SOME_RESOLVED && reason != ALL_RESOLVED) {

@@ -29,7 +29,21 @@ route:
     - {{matchers: ['{{"ünï cödé"=~".+"}}'], receiver: odd, group_by: []}}
     - {{match_re: {{instance: 'host-.*[05]'}}, receiver: teams, group_by: [instance]}}
   - {{matchers: ['alertname="Inhibited"'], receiver: rest, group_by: [job]}}
+  - {{matchers: ['alertname="Kinds"'], receiver: kinds, group_by: [job]}}
 receivers:
+- name: kinds
+  webhook_configs: [{{url: 'http://127.0.0.1:{port}/hook', payload: {{a: '{{{{ .Status }}}}', b: [1, true, '{{{{ .Alerts | len }}}}'], c: '{{{{ .CommonLabels | toJson }}}}'}}}}]
+  slack_configs: [{{api_url: 'http://127.0.0.1:{port}/slack', channel: '#c', send_resolved: true, fields: [{{title: t, value: '{{{{ .Status }}}}'}}], actions: [{{type: button, text: x, name: n, value: v, confirm: {{text: sure}}}}]}}]
+  opsgenie_configs: [{{api_url: 'http://127.0.0.1:{port}/opsgenie/', api_key: key, update_alerts: true, tags: 'a, b,,c', details: {{x: '{{{{ .Status }}}}'}}, responders: [{{type: teams, name: 'p,q'}}, {{type: user, username: u}}], priority: P2, note: n, entity: e, actions: 'r'}}]
+  victorops_configs: [{{api_url: 'http://127.0.0.1:{port}/victorops/', api_key: key, routing_key: 'team a', custom_fields: {{f: '{{{{ .Receiver }}}}'}}}}]
+  webex_configs: [{{api_url: 'http://127.0.0.1:{port}/webex', room_id: room, http_config: {{authorization: {{credentials: cred}}}}}}]
+  msteams_configs: [{{webhook_url: 'http://127.0.0.1:{port}/msteams'}}]
+  msteamsv2_configs: [{{webhook_url: 'http://127.0.0.1:{port}/msteamsv2'}}]
+  rocketchat_configs: [{{api_url: 'http://127.0.0.1:{port}/rocketchat', token: t, token_id: i, channel: c, send_resolved: true, fields: [{{title: t, value: v}}], actions: [{{text: go, url: 'http://x', msg: m}}]}}]
+  mattermost_configs: [{{webhook_url: 'http://127.0.0.1:{port}/mattermost', channel: c, fields: [{{title: t, value: v, short: true}}], priority: {{priority: Urgent, requested_ack: true}}, props: {{card: card}}}}]
+  incidentio_configs: [{{url: 'http://127.0.0.1:{port}/incidentio', alert_source_token: tok}}]
+  telegram_configs: [{{api_url: 'http://127.0.0.1:{port}/telegram', bot_token: 'bot:tok', chat_id: -5}}]
+  pagerduty_configs: [{{url: 'http://127.0.0.1:{port}/pagerduty', routing_key: key, severity: '{{{{ .CommonLabels.severity }}}}', details: {{own: {{deep: '{{{{ .Status }}}}'}}}}, images: [{{src: 's', alt: a}}], links: [{{href: h, text: t}}]}}]
 - name: rest
   webhook_configs: [{{url: 'http://127.0.0.1:{port}/rest'}}]
 - name: pages
@@ -105,7 +119,7 @@ def generate(n, seed):
 
 class Sink:
     def __init__(self):
-        self.bodies, self.lock = [], threading.Lock()
+        self.bodies, self.kinds, self.lock = [], [], threading.Lock()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -113,14 +127,26 @@ class Sink:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers['Content-Length']))
-                with outer.lock:
-                    outer.bodies.append((self.path, body, self.headers['Content-Type']))
-                self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+                if self.path.split('/')[1] in ('rest', 'pages', 'teams', 'odd'):
+                    with outer.lock:
+                        outer.bodies.append((self.path, body, self.headers['Content-Type']))
+                else:
+                    with outer.lock:
+                        outer.kinds.append((self.command, self.path, *(self.headers[h] for h in ('Content-Type', 'Authorization', 'X-Auth-Token', 'X-User-Id')), body))
+                answer = b'ok' if self.path == '/slack' else b'{"success": true, "ok": true, "id": "1", "result": {"message_id": 1, "date": 1, "chat": {"id": 1, "type": "group"}}}'
+                kind = b'text/plain' if self.path == '/slack' else b'application/json'
+                self.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s' % (kind, len(answer), answer))
+
+            do_PUT = do_POST
 
             def log_message(self, *args):
                 pass
 
-        self.server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+        class Quiet(ThreadingHTTPServer):
+            def handle_error(self, request, client_address):
+                pass  # a client that was stopped
+
+        self.server = Quiet(('127.0.0.1', 0), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -165,6 +191,9 @@ def compare_bodies(phase, ours, theirs):
     keyed = [{}, {}]
     for side, sink in enumerate((ours, theirs)):
         for path, body, kind in sink.bodies:
+            if not body:
+                problems.append(f'{phase}: an empty body at {path}')
+                continue
             message = json.loads(body)
             keyed[side].setdefault((path, message['groupKey'], message['status']), []).append((body, kind))
     for key in sorted(set(keyed[0]) | set(keyed[1])):
@@ -173,6 +202,22 @@ def compare_bodies(phase, ours, theirs):
             brief = [[[(m['notification_reason'], m['status'], *((x['fingerprint'], x['status'], x['endsAt']) for x in m['alerts']))] for m in (json.loads(body) for body, _ in side or [])] for side in (a, b)]
             differ(f'{phase}: {key}', *(brief if brief[0] != brief[1] else (a, b)))
     return len(keyed[1]), sum(len(json.loads(x[0])['alerts']) for v in keyed[1].values() for x in v)
+
+
+def compare_kinds(phase, ours, theirs):
+    """What receivers of other kinds are sent, request by request."""
+    a, b = sorted(ours.kinds, key=lambda x: x[:2]), sorted(theirs.kinds, key=lambda x: x[:2])
+    def plain(x):  # the peer expands labels once more as templates and YAML: docs/differences.md
+        return {k: plain(v) for k, v in x.items()} if isinstance(x, dict) else [plain(v) for v in x] if isinstance(x, list) else str(x)
+
+    def same(x):
+        return (*x[:6], plain(json.loads(x[6]))) if x[1] == '/pagerduty' else x
+
+    for request in sorted({x[:2] for x in a + b}):
+        mine, other = ([same(x) for x in side if x[:2] == request] for side in (a, b))
+        if mine != other:
+            differ(f'{phase}: {request}', mine, other)
+    return len(b)
 
 
 def strip(x):
@@ -234,28 +279,37 @@ def main():
         runs = [start(w, os.path.join(d, w)) for w in ('pharos', 'peer')]
         (ours, _, a), (theirs, _, b) = runs
         alerts = generate(o.alerts, o.seed)
+        alerts += [{'labels': {'alertname': 'Kinds', 'job': 'k', 'i': str(i), 'severity': 'info', 'cluster': 'kinds <&>'}, 'annotations': {'summary': 'It\'s "bad" & <worse>', 'd': str(i)},
+                    'startsAt': iso(int(time.time()) - 2, 5), 'endsAt': iso(int(time.time()) + 3600), 'generatorURL': 'http://g/?a=1&b=<2>'} for i in range(2)]
         # Both get all of it well within group_wait: a group's first body has all its alerts.
         for address in (a, b):
             assert request(address, 'POST', '/x/api/v2/alerts', json.dumps(alerts), JSON)[0] == 200
         settle((ours, theirs), 0)
+        for which, (_, process, _) in zip(('pharos', 'peer'), runs):
+            if process.poll() is not None:
+                with open(os.path.join(d, which, 'log'), errors='replace') as f:
+                    sys.exit(f'{which} ended with {process.poll()}: ...{f.read()[-3000:]}')
         firing = compare_bodies('firing', ours, theirs)
+        kinds = compare_kinds('firing', ours, theirs)
         compare_api(a, b)
         rng = random.Random(o.seed + 1)
-        over = [dict(x, endsAt=iso(int(time.time()) - 1)) for x in alerts if rng.random() < 0.4]
+        over = [dict(x, endsAt=iso(int(time.time()) - 1)) for x in alerts if rng.random() < 0.4 and x['labels']['alertname'] != 'Kinds']
         for x in over:
             x['endsAt'] = max(x['endsAt'], x['startsAt'].split('.')[0][:-1] + '9Z') if x['endsAt'] < x['startsAt'] else x['endsAt']
-        ours.bodies, theirs.bodies = [], []
+        over += [dict(x, endsAt=iso(int(time.time()) - 1)) for x in alerts if x['labels']['alertname'] == 'Kinds']
+        ours.bodies, theirs.bodies, ours.kinds, theirs.kinds = [], [], [], []
         for address in (a, b):
             assert request(address, 'POST', '/x/api/v2/alerts', json.dumps(over), JSON)[0] == 200
         settle((ours, theirs), 0)
         resolved = compare_bodies('resolved', ours, theirs)
+        kinds += compare_kinds('resolved', ours, theirs)
         names = compare_metrics(a, b)
         codes = [(x[1].terminate(), x[1].wait())[1] for x in runs]
     if codes[0] != 0:
         problems.append(f'exit status {codes[0]}')
     for x in problems[:30]:
         print(x)
-    print(f'{o.alerts} alerts: {firing[0]} groups with {firing[1]} alerts firing, {resolved[0]} with {resolved[1]} after 40 % resolved; {names} metrics, {verdicts} configurations: {len(problems)} differences')
+    print(f'{o.alerts} alerts: {firing[0]} groups with {firing[1]} alerts firing, {resolved[0]} with {resolved[1]} after 40 % resolved; {kinds} requests to receivers of twelve kinds; {names} metrics, {verdicts} configurations: {len(problems)} differences')
     sys.exit(1 if problems else 0)
 
 

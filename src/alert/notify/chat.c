@@ -1,8 +1,8 @@
 /* Slack, Telegram, PagerDuty and Pushover: the bodies Alertmanager sends them. Keys and tokens are no part of a body: the
  * sender puts them in (send.c), so that they never lie in the outbox. */
-#include "alert/notify/notify.h"
+#include "alert/notify/render.h"
 
-#include <openssl/sha.h>
+#include <stdlib.h>
 
 enum {
     SLACK_TITLE_RUNES = 1024,
@@ -14,49 +14,6 @@ enum {
     PUSHOVER_MESSAGE_RUNES = 1024,
     PUSHOVER_URL_RUNES = 512,
 };
-
-typedef struct Render {
-    const IntegrationConfig *c;
-    TmplSet *set;
-    const NotifyData *d;
-    Arena *arena;
-} Render;
-
-static Str text(const Render *r, Str templ)
-{
-    return notify_text(r->set, r->d, templ, r->arena);
-}
-
-static Str field(const Render *r, const char *name)
-{
-    return text(r, integration_text(r->c, name));
-}
-
-/* The last rune of what fits becomes an ellipsis. */
-Str notify_cut(Arena *a, Str s, size_t max)
-{
-    if (str_rune_count(s) <= max)
-        return s;
-    Str head = str_sub(s, 0, str_rune_prefix(s, max - 1));
-    return arena_printf(a, "%.*s\xe2\x80\xa6", STR_FMT(head));
-}
-
-static void kv_some(Json *j, const char *key, Str value)
-{
-    if (value.len)
-        js_kv(j, key, value);
-}
-
-static void kv_bool(Json *j, const char *key, bool value)
-{
-    js_key(j, str_c(key));
-    js_bool(j, value);
-}
-
-static Str sub_text(const Render *r, const FieldValue *block, u32 i)
-{
-    return block->sub ? text(r, block->sub[i].text) : S("");
-}
 
 /* ---- Slack ---- */
 static void slack_fields(Json *j, const Render *r)
@@ -70,8 +27,8 @@ static void slack_fields(Json *j, const Render *r)
         const FieldValue *x = &f->sub[i];
         bool is_short = x->sub && x->sub[2].is_set ? x->sub[2].num : integration_is_on(r->c, "short_fields");
         js_object(j);
-        kv_some(j, "title", sub_text(r, x, 0));
-        kv_some(j, "value", sub_text(r, x, 1));
+        kv_some(j, "title", render_sub(r, x, 0));
+        kv_some(j, "value", render_sub(r, x, 1));
         kv_bool(j, "short", is_short);
         js_object_end(j);
     }
@@ -92,15 +49,15 @@ static void slack_actions(Json *j, const Render *r)
         js_object(j);
         for (u32 k = 0; k < COUNT_OF(names); k++)
             if (!link || k < 4)
-                kv_some(j, names[k], sub_text(r, x, k));
+                kv_some(j, names[k], render_sub(r, x, k));
         const FieldValue *confirm = x->sub && !link ? &x->sub[6] : NULL;
         if (confirm && confirm->sub) { /* text, title, ok_text, dismiss_text */
             js_key(j, S("confirm"));
             js_object(j);
-            kv_some(j, "text", sub_text(r, confirm, 0));
-            kv_some(j, "title", sub_text(r, confirm, 1));
-            kv_some(j, "ok_text", sub_text(r, confirm, 2));
-            kv_some(j, "dismiss_text", sub_text(r, confirm, 3));
+            kv_some(j, "text", render_sub(r, confirm, 0));
+            kv_some(j, "title", render_sub(r, confirm, 1));
+            kv_some(j, "ok_text", render_sub(r, confirm, 2));
+            kv_some(j, "dismiss_text", render_sub(r, confirm, 3));
             js_object_end(j);
         }
         js_object_end(j);
@@ -108,7 +65,7 @@ static void slack_actions(Json *j, const Render *r)
     js_array_end(j);
 }
 
-static void slack_body(const Render *r, Buf *out)
+void slack_body(const Render *r, Buf *out)
 {
     Json j;
     const FieldValue *mrkdwn = integration_field(r->c, "mrkdwn_in");
@@ -117,28 +74,28 @@ static void slack_body(const Render *r, Buf *out)
     u32 in_len = mrkdwn->len ? mrkdwn->len : COUNT_OF(usual);
     js_init(&j, out);
     js_object(&j);
-    kv_some(&j, "channel", field(r, "channel"));
-    kv_some(&j, "username", field(r, "username"));
-    kv_some(&j, "icon_emoji", field(r, "icon_emoji"));
-    kv_some(&j, "icon_url", field(r, "icon_url"));
+    kv_some(&j, "channel", render_field(r, "channel"));
+    kv_some(&j, "username", render_field(r, "username"));
+    kv_some(&j, "icon_emoji", render_field(r, "icon_emoji"));
+    kv_some(&j, "icon_url", render_field(r, "icon_url"));
     if (integration_is_on(r->c, "link_names"))
         kv_bool(&j, "link_names", true);
-    kv_some(&j, "text", field(r, "message_text"));
+    kv_some(&j, "text", render_field(r, "message_text"));
     js_key(&j, S("attachments"));
     js_array(&j);
     js_object(&j);
-    kv_some(&j, "title", notify_cut(r->arena, field(r, "title"), SLACK_TITLE_RUNES));
-    kv_some(&j, "title_link", field(r, "title_link"));
-    kv_some(&j, "pretext", field(r, "pretext"));
-    js_kv(&j, "text", field(r, "text"));
-    js_kv(&j, "fallback", field(r, "fallback"));
-    js_kv(&j, "callback_id", field(r, "callback_id"));
+    kv_some(&j, "title", notify_cut(r->arena, render_field(r, "title"), SLACK_TITLE_RUNES));
+    kv_some(&j, "title_link", render_field(r, "title_link"));
+    kv_some(&j, "pretext", render_field(r, "pretext"));
+    js_kv(&j, "text", render_field(r, "text"));
+    js_kv(&j, "fallback", render_field(r, "fallback"));
+    js_kv(&j, "callback_id", render_field(r, "callback_id"));
     slack_fields(&j, r);
     slack_actions(&j, r);
-    kv_some(&j, "image_url", field(r, "image_url"));
-    kv_some(&j, "thumb_url", field(r, "thumb_url"));
-    js_kv(&j, "footer", field(r, "footer"));
-    kv_some(&j, "color", field(r, "color"));
+    kv_some(&j, "image_url", render_field(r, "image_url"));
+    kv_some(&j, "thumb_url", render_field(r, "thumb_url"));
+    js_kv(&j, "footer", render_field(r, "footer"));
+    kv_some(&j, "color", render_field(r, "color"));
     js_key(&j, S("mrkdwn_in"));
     js_array(&j);
     for (u32 i = 0; i < in_len; i++)
@@ -151,44 +108,32 @@ static void slack_body(const Render *r, Buf *out)
 }
 
 /* ---- Telegram ---- */
-static void telegram_body(const Render *r, Buf *out)
+void telegram_body(const Render *r, Buf *out)
 {
     Json j;
     Str mode = integration_text(r->c, "parse_mode"), templ = integration_text(r->c, "message");
     bool html = str_eq(mode, S("HTML"));
-    Str message = html ? notify_html(r->set, r->d, templ, r->arena) : text(r, templ);
+    Str message = html ? notify_html(r->set, r->d, templ, r->arena) : render_text(r, templ);
     if (html && str_rune_count(message) > TELEGRAM_RUNES) /* a cut could fall inside a tag */
         message = notify_html(
             r->set, r->d, S("{{ template \"__subject\" . }}\n(the message is longer than Telegram takes)"),
             r->arena);
     message = notify_cut(r->arena, message, TELEGRAM_RUNES);
     js_init(&j, out);
-    js_object(&j); /* the sender puts chat_id in */
-    js_kv(&j, "text", str_trim(message).len ? message : S("(no text)"));
-    kv_some(&j, "parse_mode", mode);
+    js_object(&j); /* the sender puts chat_id in; all values are texts, as the peer's library has them */
     if (integration_is_on(r->c, "disable_notifications"))
-        kv_bool(&j, "disable_notification", true);
-    kv_bool(&j, "disable_web_page_preview", true);
+        js_kv(&j, "disable_notification", S("true"));
+    js_kv(&j, "disable_web_page_preview", S("true"));
     i64 thread = integration_field(r->c, "message_thread_id")->num;
-    if (thread) {
-        js_key(&j, S("message_thread_id"));
-        js_i64(&j, thread);
-    }
+    if (thread)
+        js_kv(&j, "message_thread_id", arena_printf(r->arena, "%lld", (long long)thread));
+    kv_some(&j, "parse_mode", mode);
+    js_kv(&j, "text", str_trim(message).len ? message : S("(no text)"));
     js_object_end(&j);
+    buf_char(out, '\n');
 }
 
 /* ---- PagerDuty ---- */
-static void put_hash(Json *j, const char *key, Str group_key)
-{
-    u8 hash[SHA256_DIGEST_LENGTH];
-    Buf b;
-    SHA256((const u8 *)group_key.at, group_key.len, hash);
-    buf_init(&b, 128);
-    hex_encode(&b, str_of((const char *)hash, sizeof hash));
-    js_kv(j, key, buf_view(&b));
-    buf_done(&b);
-}
-
 typedef struct Detail {
     Str name;
     const ConfNode *node; /* NULL: templ */
@@ -240,7 +185,7 @@ static void put_details(Json *j, const Render *r, const char *key, bool too_larg
         if (at[i].node)
             notify_node(j, r->set, r->d, at[i].node, r->arena);
         else
-            notify_value(j, text(r, str_c(at[i].templ)));
+            notify_value(j, render_text(r, str_c(at[i].templ)));
     }
     js_object_end(j);
 }
@@ -250,7 +195,7 @@ static void put_blocks(Json *j, const Render *r, const char *key, const char *co
     const FieldValue *f = integration_field(r->c, key);
     bool any = false;
     for (u32 i = 0; i < f->len; i++) {
-        if (!sub_text(r, &f->sub[i], need).len)
+        if (!render_sub(r, &f->sub[i], need).len)
             continue;
         if (!any) {
             js_key(j, str_c(key));
@@ -259,7 +204,7 @@ static void put_blocks(Json *j, const Render *r, const char *key, const char *co
         any = true;
         js_object(j);
         for (u32 k = 0; k < len; k++)
-            js_kv(j, names[k], sub_text(r, &f->sub[i], k));
+            js_kv(j, names[k], render_sub(r, &f->sub[i], k));
         js_object_end(j);
     }
     if (any)
@@ -273,23 +218,24 @@ static void pagerduty_v2(const Render *r, bool too_large, Buf *out)
     Str severity = integration_text(r->c, "severity");
     js_init(&j, out);
     js_object(&j); /* the sender puts routing_key in */
-    put_hash(&j, "dedup_key", r->d->group_key);
+    js_kv(&j, "dedup_key", render_key_hash(r));
     js_kv(&j, "event_action", notify_is_firing(r->d) ? S("trigger") : S("resolve"));
     js_key(&j, S("payload"));
     js_object(&j);
-    js_kv(&j, "summary", notify_cut(r->arena, field(r, "description"), PAGERDUTY_V2_RUNES));
-    js_kv(&j, "source", field(r, "source"));
-    js_kv(&j, "severity", severity.len ? text(r, severity) : S("error"));
-    kv_some(&j, "class", field(r, "class"));
-    kv_some(&j, "component", field(r, "component"));
-    kv_some(&j, "group", field(r, "group"));
+    js_kv(&j, "summary", notify_cut(r->arena, render_field(r, "description"), PAGERDUTY_V2_RUNES));
+    js_kv(&j, "source", render_field(r, "source"));
+    js_kv(&j, "severity", severity.len ? render_text(r, severity) : S("error"));
+    kv_some(&j, "class", render_field(r, "class"));
+    kv_some(&j, "component", render_field(r, "component"));
+    kv_some(&j, "group", render_field(r, "group"));
     put_details(&j, r, "custom_details", too_large);
     js_object_end(&j);
-    kv_some(&j, "client", field(r, "client"));
-    kv_some(&j, "client_url", field(r, "client_url"));
+    kv_some(&j, "client", render_field(r, "client"));
+    kv_some(&j, "client_url", render_field(r, "client_url"));
     put_blocks(&j, r, "images", image, 3, 0);
     put_blocks(&j, r, "links", link, 2, 0);
     js_object_end(&j);
+    buf_char(out, '\n');
 }
 
 static void pagerduty_v1(const Render *r, bool too_large, Buf *out)
@@ -298,12 +244,12 @@ static void pagerduty_v1(const Render *r, bool too_large, Buf *out)
     bool firing = notify_is_firing(r->d);
     js_init(&j, out);
     js_object(&j); /* the sender puts service_key in */
-    put_hash(&j, "incident_key", r->d->group_key);
+    js_kv(&j, "incident_key", render_key_hash(r));
     js_kv(&j, "event_type", firing ? S("trigger") : S("resolve"));
-    js_kv(&j, "description", notify_cut(r->arena, field(r, "description"), PAGERDUTY_V1_RUNES));
+    js_kv(&j, "description", notify_cut(r->arena, render_field(r, "description"), PAGERDUTY_V1_RUNES));
     if (firing) {
-        kv_some(&j, "client", field(r, "client"));
-        kv_some(&j, "client_url", field(r, "client_url"));
+        kv_some(&j, "client", render_field(r, "client"));
+        kv_some(&j, "client_url", render_field(r, "client_url"));
     }
     put_details(&j, r, "details", too_large);
     js_object_end(&j);
@@ -314,7 +260,7 @@ bool pagerduty_is_v1(const IntegrationConfig *c)
     return integration_text(c, "service_key").len || integration_text(c, "service_key_file").len;
 }
 
-static void pagerduty_body(const Render *r, Buf *out)
+void pagerduty_body(const Render *r, Buf *out)
 {
     size_t before = out->len;
     for (int too_large = 0; too_large <= 1; too_large++) {
@@ -341,60 +287,25 @@ static void form_seconds(const Render *r, Buf *out, const char *name)
                arena_printf(r->arena, "%lld", (long long)(integration_field(r->c, name)->num / NS_PER_SEC)));
 }
 
-static void pushover_body(const Render *r, Buf *out)
+void pushover_body(const Render *r, Buf *out)
 {
     bool html = integration_is_on(r->c, "html");
     Str templ = integration_text(r->c, "message");
-    Str message = html ? notify_html(r->set, r->d, templ, r->arena) : text(r, templ);
+    Str message = html ? notify_html(r->set, r->d, templ, r->arena) : render_text(r, templ);
     message = str_trim(notify_cut(r->arena, message, PUSHOVER_MESSAGE_RUNES));
-    form_field(out, "title", notify_cut(r->arena, field(r, "title"), PUSHOVER_TITLE_RUNES));
+    form_field(out, "title", notify_cut(r->arena, render_field(r, "title"), PUSHOVER_TITLE_RUNES));
     if (html)
         form_field(out, "html", S("1"));
     if (integration_is_on(r->c, "monospace"))
         form_field(out, "monospace", S("1"));
     form_field(out, "message", message.len ? message : S("(no details)"));
-    form_field(out, "url", notify_cut(r->arena, field(r, "url"), PUSHOVER_URL_RUNES));
-    form_field(out, "url_title", field(r, "url_title"));
-    form_field(out, "priority", field(r, "priority"));
+    form_field(out, "url", notify_cut(r->arena, render_field(r, "url"), PUSHOVER_URL_RUNES));
+    form_field(out, "url_title", render_field(r, "url_title"));
+    form_field(out, "priority", render_field(r, "priority"));
     form_seconds(r, out, "retry");
     form_seconds(r, out, "expire");
-    form_field(out, "device", field(r, "device"));
-    form_field(out, "sound", field(r, "sound"));
+    form_field(out, "device", render_field(r, "device"));
+    form_field(out, "sound", render_field(r, "sound"));
     if (integration_field(r->c, "ttl")->num >= NS_PER_SEC)
         form_seconds(r, out, "ttl");
-}
-
-Err notify_body(const IntegrationConfig *c, TmplSet *set, const NotifyData *d, Arena *arena, Buf *out,
-                Why *why)
-{
-    Render r = {c, set, d, arena};
-    switch (c->kind) {
-    case INTEGRATION_WEBHOOK:
-        if (integration_field(c, "payload")->is_set) {
-            Json j;
-            js_init(&j, out);
-            notify_node(&j, set, d, integration_field(c, "payload")->node, arena);
-            buf_char(out, '\n');
-        } else {
-            webhook_body(c, d, out);
-        }
-        return OK;
-    case INTEGRATION_SLACK:
-        slack_body(&r, out);
-        return OK;
-    case INTEGRATION_TELEGRAM:
-        telegram_body(&r, out);
-        return OK;
-    case INTEGRATION_PAGERDUTY:
-        pagerduty_body(&r, out);
-        return OK;
-    case INTEGRATION_PUSHOVER:
-        pushover_body(&r, out);
-        return OK;
-    case INTEGRATION_EMAIL:
-        email_message(c, set, d, arena, out);
-        return OK;
-    default:
-        return why_set(why, E_UNSUPPORTED, "nothing is sent to %s yet", integration_kind_name(c->kind));
-    }
 }

@@ -422,8 +422,8 @@ Str notify_html(TmplSet *set, const NotifyData *d, Str text, Arena *arena)
 void notify_value(Json *j, Str text)
 {
     json_error_t err;
-    json_t *v = text.len && strchr("{[", text.at[0]) ? json_loadb(text.at, text.len, 0, &err) : NULL;
-    if (v)
+    json_t *v = text.len ? json_loadb(text.at, text.len, JSON_DECODE_ANY, &err) : NULL;
+    if (v && !json_is_string(v)) /* numbers and truths too */
         js_raw(j, text);
     else
         js_str(j, text);

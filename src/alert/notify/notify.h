@@ -1,5 +1,5 @@
-/* notify: what a notification says and how it is sent: Discord, webhooks, e-mail, Slack, Telegram, PagerDuty, Pushover;
- * templates as Alertmanager has them. A template that fails yields its error and the alerts, never silence.
+/* notify: what a notification says and how it is sent: Discord, webhooks, e-mail, Slack, Telegram, PagerDuty, Pushover, ntfy,
+ * Opsgenie, VictorOps, incident.io, Webex, Microsoft Teams, Rocket.Chat, Mattermost; templates as Alertmanager has them. A template that fails yields its error and the alerts, never silence.
  *
  * A webhook URL is a secret: it appears in no log, error, page or answer. Texts that come back from a provider or from
  * the network are scrubbed of it before anybody sees them.
@@ -75,15 +75,15 @@ Err discord_body(const IntegrationConfig *c, TmplSet *set, const NotifyData *d, 
                  Arena *arena, Buf *out, Why *why);
 /* The message with its (first) card showing "chart.png"; attached: the file comes with it. */
 Str discord_with_picture(Str message, bool attached, Arena *arena);
-/* Webhook body, version 4. */
-void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out);
+/* Webhook body, version 4; incident.io calls the same 1. */
+void webhook_body(const IntegrationConfig *c, const NotifyData *d, const char *version, Buf *out);
 
 /* ---- one delivery (send.c) ---- */
 typedef struct Delivery {
     const IntegrationConfig *config;
     char kind; /* 'P' post, 'E' edit, 'R' reply, 'W' webhook */
     Str body;
-    Str message_id; /* for 'E' */
+    Str message_id; /* for 'E'; Slack's: what is to be updated, "ts channel" */
     Str group_key;
     Str url;     /* instead of the configured one, when not empty */
     Str picture; /* a PNG that goes with a Discord message, whose body names it */
@@ -99,8 +99,8 @@ typedef struct DeliveryResult {
     i64 retry_ms;
     bool is_global; /* the limit is for all of Discord */
     i64 pause_ms;   /* the bucket is empty: nothing more for so long, though this one went through */
-    char provider_id[32];
-    char reason[512]; /* scrubbed */
+    char provider_id[32], place[32]; /* place: Slack's channel */
+    char reason[512];                /* scrubbed */
 } DeliveryResult;
 typedef struct NotifyTransport {
     HttpClient *client;

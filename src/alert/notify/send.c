@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { ANSWER_BYTES_MAX = 1 << 20, URL_BYTES_MAX = 4096 };
 #define TIMEOUT_MS   (15 * MS_PER_SEC)
@@ -97,7 +98,7 @@ static i64 seconds_header(const HttpResult *r, const char *name)
 }
 
 typedef struct Answer {
-    char id[32], message[200];
+    char id[32], place[32], message[200];
     i64 code, retry_ms;
     bool is_global, is_refused; /* refused with status 200: Slack's way */
 } Answer;
@@ -128,6 +129,7 @@ static void read_answer(IntegrationKind kind, Str body, Answer *ret)
         ret->is_global = json_is_true(json_object_get(root, "global"));
     } else if (kind == INTEGRATION_SLACK) {
         take_text(json_object_get(root, "ts"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "channel"), ret->place, sizeof ret->place);
         take_text(json_object_get(root, "error"), ret->message, sizeof ret->message);
         ret->is_refused = root ? json_is_false(json_object_get(root, "ok")) : !str_eq(body, S("ok"));
         if (!root && ret->is_refused)
@@ -141,11 +143,28 @@ static void read_answer(IntegrationKind kind, Str body, Answer *ret)
     } else if (kind == INTEGRATION_PAGERDUTY) {
         take_text(json_object_get(root, "dedup_key"), ret->id, sizeof ret->id);
         take_text(json_object_get(root, "message"), ret->message, sizeof ret->message);
+    } else if (kind == INTEGRATION_ROCKETCHAT) {
+        take_text(json_object_get(json_object_get(root, "message"), "_id"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "error"), ret->message, sizeof ret->message);
+        ret->is_refused = !json_is_true(json_object_get(root, "success"));
+    } else if (kind == INTEGRATION_OPSGENIE) {
+        take_text(json_object_get(root, "requestId"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "message"), ret->message, sizeof ret->message);
+    } else if (kind == INTEGRATION_WEBEX || kind == INTEGRATION_MATTERMOST ||
+               kind == INTEGRATION_INCIDENTIO) {
+        take_text(json_object_get(root, "id"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "message"), ret->message, sizeof ret->message);
+    } else if (kind == INTEGRATION_NTFY) {
+        take_text(json_object_get(root, "id"), ret->id, sizeof ret->id);
+        take_text(json_object_get(root, "error"), ret->message, sizeof ret->message);
     } else if (kind == INTEGRATION_PUSHOVER) {
         take_text(json_object_get(root, "request"), ret->id, sizeof ret->id);
         take_text(json_array_get(json_object_get(root, "errors"), 0), ret->message, sizeof ret->message);
     }
     json_decref(root);
+    for (char *p = ret->place; *p; p++)
+        if (*p <= ' ' || *p > '~')
+            ret->place[0] = 0;
     for (char *p = ret->id; *p; p++) /* a snowflake is digits; anything else never enters a URL or a line */
         if (kind == INTEGRATION_DISCORD ? *p < '0' || *p > '9' : *p <= ' ' || *p > '~')
             ret->id[0] = 0;
@@ -167,6 +186,7 @@ static void judge(const Delivery *d, const HttpResult *r, DeliveryResult *ret)
     if (r->status >= 200 && r->status < 300) {
         ret->verdict = DELIVERED;
         memcpy(ret->provider_id, a.id, sizeof ret->provider_id);
+        memcpy(ret->place, a.place, sizeof ret->place);
         return;
     }
     snprintf(ret->reason, sizeof ret->reason, "HTTP %d%s%s", r->status, a.message[0] ? ": " : "", a.message);
@@ -196,18 +216,17 @@ typedef struct Request {
     Str url, body, secrets[2]; /* secrets: never to be seen in a reason */
     const char *type;
     HttpClientConfig http;
+    HttpHeader more[2]; /* headers beside the type */
+    u32 more_len;
 } Request;
 
 /* {"key":"value", + the rest of an object */
-static Str with_member(Arena *arena, const char *key, Str value, bool is_number, Str object)
+static Str with_member(Arena *arena, const char *key, Str value, Str object)
 {
     Buf b;
     buf_init(&b, object.len + 16 * value.len + 128);
     buf_printf(&b, "{\"%s\":", key);
-    if (is_number)
-        buf_str(&b, value);
-    else
-        js_quote(&b, value);
+    js_quote(&b, value);
     buf_char(&b, ',');
     buf_str(&b, str_skip(object, 1));
     Str ret = arena_dup(arena, buf_view(&b));
@@ -220,7 +239,7 @@ static Err prepare_pagerduty(const NotifyTransport *t, const Delivery *d, Arena 
     bool v1 = pagerduty_is_v1(d->config);
     TRY(notify_secret(t, d->config, v1 ? "service_key" : "routing_key",
                       v1 ? "service_key_file" : "routing_key_file", arena, &q->secrets[0], why));
-    q->body = with_member(arena, v1 ? "service_key" : "routing_key", q->secrets[0], false, d->body);
+    q->body = with_member(arena, v1 ? "service_key" : "routing_key", q->secrets[0], d->body);
     if (v1)
         q->url = S("https://events.pagerduty.com/generic/2010-04-15/create_event.json");
     return OK;
@@ -258,17 +277,77 @@ static Err prepare_telegram(const NotifyTransport *t, const Delivery *d, Arena *
     while (base.len && base.at[base.len - 1] == '/')
         base.len--;
     q->url = arena_printf(arena, "%.*s/bot%.*s/sendMessage", STR_FMT(base), STR_FMT(q->secrets[0]));
-    q->body = with_member(arena, "chat_id", chat, true, d->body);
+    q->body = with_member(arena, "chat_id", chat, d->body);
     return OK;
+}
+
+static Err bearer(const NotifyTransport *t, const Delivery *d, const char *scheme, const char *name,
+                  const char *file, Arena *arena, Request *q, Why *why)
+{
+    if (!integration_text(d->config, name).len && !integration_text(d->config, file).len)
+        return OK; /* http_config may say */
+    TRY(notify_secret(t, d->config, name, file, arena, &q->secrets[0], why));
+    q->http.auth_type = str_c(scheme);
+    q->http.auth_credentials = (Secret){q->secrets[0]};
+    return OK;
+}
+
+/* The message as an update of one that is there. */
+static Str slack_update(Str body, Str ts, Str channel, Arena *arena)
+{
+    json_error_t err;
+    json_t *root = json_loadb(body.at, body.len, 0, &err);
+    json_object_set_new(root, "channel", json_stringn(channel.at, channel.len));
+    json_object_set_new(root, "ts", json_stringn(ts.at, ts.len));
+    char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
+    Str ret = text ? arena_dup(arena, str_c(text)) : body;
+    free(text);
+    json_decref(root);
+    return ret;
 }
 
 static Err prepare_slack(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
 {
-    if (!integration_text(d->config, "app_token").len && !integration_text(d->config, "app_token_file").len)
-        return OK;
-    TRY(notify_secret(t, d->config, "app_token", "app_token_file", arena, &q->secrets[0], why));
-    q->http.auth_type = S("Bearer");
-    q->http.auth_credentials = (Secret){q->secrets[0]};
+    static const Str post = STR_INIT("chat.postMessage");
+    if (d->message_id.len && str_ends(q->url, post)) {
+        Str ts, channel;
+        str_cut(d->message_id, ' ', &ts, &channel);
+        q->url = arena_printf(arena, "%.*schat.update", (int)(q->url.len - post.len), q->url.at);
+        q->body = slack_update(d->body, ts, channel, arena);
+    }
+    return bearer(t, d, "Bearer", "app_token", "app_token_file", arena, q, why);
+}
+
+static Str joined(Arena *arena, Str base, Str path)
+{
+    while (base.len && base.at[base.len - 1] == '/')
+        base.len--;
+    return arena_printf(arena, "%.*s/%.*s", STR_FMT(base), STR_FMT(path));
+}
+
+static Err prepare_victorops(const NotifyTransport *t, const Delivery *d, Str path, Arena *arena, Request *q,
+                             Why *why)
+{
+    TRY(notify_secret(t, d->config, "api_key", "api_key_file", arena, &q->secrets[0], why));
+    q->url = joined(arena, joined(arena, q->url, q->secrets[0]), path);
+    return OK;
+}
+
+static Err prepare_rocketchat(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+{
+    TRY(notify_secret(t, d->config, "token", "token_file", arena, &q->secrets[0], why));
+    TRY(notify_secret(t, d->config, "token_id", "token_id_file", arena, &q->secrets[1], why));
+    q->url = joined(arena, q->url, S("api/v1/chat.postMessage"));
+    q->more[q->more_len++] = (HttpHeader){S("X-Auth-Token"), q->secrets[0]};
+    q->more[q->more_len++] = (HttpHeader){S("X-User-Id"), q->secrets[1]};
+    return OK;
+}
+
+static Err prepare_ntfy(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+{
+    TRY(bearer(t, d, "Bearer", "token", "token_file", arena, q, why));
+    TRY(notify_secret(t, d->config, "topic", "topic_file", arena, &q->secrets[1], why));
+    q->body = with_member(arena, "topic", q->secrets[1], d->body);
     return OK;
 }
 
@@ -298,7 +377,8 @@ static void attach_picture(const Delivery *d, Arena *arena, Request *q)
     buf_done(&b);
 }
 
-static Err prepare(const NotifyTransport *t, const Delivery *d, Arena *arena, Request *q, Why *why)
+/* path: of a body that is a list of requests. */
+static Err prepare(const NotifyTransport *t, const Delivery *d, Str path, Arena *arena, Request *q, Why *why)
 {
     *q = (Request){.body = d->body, .type = "application/json", .http = d->config->http};
     TRY(reveal_url(t, d, arena, &q->url, why));
@@ -316,33 +396,43 @@ static Err prepare(const NotifyTransport *t, const Delivery *d, Arena *arena, Re
         return prepare_telegram(t, d, arena, q, why);
     case INTEGRATION_SLACK:
         return prepare_slack(t, d, arena, q, why);
+    case INTEGRATION_OPSGENIE:
+        q->url = joined(arena, q->url, path);
+        return bearer(t, d, "GenieKey", "api_key", "api_key_file", arena, q, why);
+    case INTEGRATION_VICTOROPS:
+        return prepare_victorops(t, d, path, arena, q, why);
+    case INTEGRATION_INCIDENTIO:
+        return bearer(t, d, "Bearer", "alert_source_token", "alert_source_token_file", arena, q, why);
+    case INTEGRATION_ROCKETCHAT:
+        return prepare_rocketchat(t, d, arena, q, why);
+    case INTEGRATION_NTFY:
+        return prepare_ntfy(t, d, arena, q, why);
     default:
         return OK;
     }
 }
 
-void notify_deliver(const NotifyTransport *t, const Delivery *d, Arena *arena, DeliveryResult *ret)
+static void send_one(const NotifyTransport *t, const Delivery *d, Str method, Str path, Arena *arena,
+                     DeliveryResult *ret)
 {
     *ret = (DeliveryResult){0};
     Request q;
     Why why = {0};
-    if (d->config->kind == INTEGRATION_EMAIL) {
-        email_deliver(t, d, arena, ret);
-        return;
-    }
-    Err e = prepare(t, d, arena, &q, &why);
+    Err e = prepare(t, d, path, arena, &q, &why);
     if (e != OK) {
         ret->verdict = DELIVERY_RETRY;
         str_fit(ret->reason, sizeof ret->reason, why.text);
         return;
     }
-    HttpHeader headers[] = {{S("Content-Type"), str_c(q.type)}};
+    HttpHeader headers[1 + COUNT_OF(q.more)] = {{S("Content-Type"), str_c(q.type)}};
+    for (u32 i = 0; i < q.more_len; i++)
+        headers[1 + i] = q.more[i];
     HttpCall call = {.config = &q.http,
                      .egress = EGRESS_CONFIGURED,
-                     .method = d->kind == 'E' ? S("PATCH") : S("POST"),
+                     .method = method,
                      .url = q.url,
                      .headers = headers,
-                     .headers_len = COUNT_OF(headers),
+                     .headers_len = 1 + q.more_len,
                      .body = q.body,
                      .timeout_ms = d->config->timeout_ms ? d->config->timeout_ms : TIMEOUT_MS,
                      .body_max = ANSWER_BYTES_MAX};
@@ -357,6 +447,32 @@ void notify_deliver(const NotifyTransport *t, const Delivery *d, Arena *arena, D
     scrub_url(ret->reason, q.url);
     for (size_t i = 0; i < COUNT_OF(q.secrets); i++)
         scrub(ret->reason, q.secrets[i]);
+}
+
+/* "METHOD path" and a body, line by line, until one fails. All are such that sending them again does no harm. */
+static void send_list(const NotifyTransport *t, const Delivery *d, Arena *arena, DeliveryResult *ret)
+{
+    *ret = (DeliveryResult){.verdict = DELIVERED};
+    Str line, method, path, rest = d->body;
+    Delivery one = *d;
+    while (rest.len && ret->verdict == DELIVERED) {
+        str_cut(rest, '\n', &line, &rest);
+        str_cut(rest, '\n', &one.body, &rest);
+        one.body.len++; /* with its end of line, as Go's encoder ends */
+        str_cut(line, ' ', &method, &path);
+        send_one(t, &one, method, path, arena, ret);
+    }
+}
+
+void notify_deliver(const NotifyTransport *t, const Delivery *d, Arena *arena, DeliveryResult *ret)
+{
+    *ret = (DeliveryResult){0};
+    if (d->config->kind == INTEGRATION_EMAIL)
+        email_deliver(t, d, arena, ret);
+    else if (d->config->kind == INTEGRATION_OPSGENIE || d->config->kind == INTEGRATION_VICTOROPS)
+        send_list(t, d, arena, ret);
+    else
+        send_one(t, d, d->kind == 'E' ? S("PATCH") : S("POST"), S(""), arena, ret);
 }
 
 /* ---- notify test ---- */

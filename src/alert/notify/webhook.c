@@ -31,7 +31,7 @@ static void put_labels(Json *j, const char *key, Labels l)
     js_object_end(j);
 }
 
-void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out)
+void webhook_body(const IntegrationConfig *c, const NotifyData *d, const char *version, Buf *out)
 {
     Json j;
     char fingerprint[24];
@@ -69,7 +69,7 @@ void webhook_body(const IntegrationConfig *c, const NotifyData *d, Buf *out)
     put_labels(&j, "commonLabels", d->common_labels);
     put_labels(&j, "commonAnnotations", d->common_annotations);
     js_kv(&j, "externalURL", d->external_url);
-    js_kv(&j, "version", S("4"));
+    js_kv(&j, "version", str_c(version));
     js_kv(&j, "groupKey", d->group_key);
     js_key(&j, S("truncatedAlerts"));
     js_u64(&j, left);

@@ -13,8 +13,8 @@ static const struct {
     {"global: {slack_api_url: 'http://x/SECRET'}\nroute: {receiver: a}\nreceivers: [{name: a, slack_configs: "
      "[{channel: x}]}]\n",
      NULL},
-    {"route: {receiver: a}\nreceivers: [{name: a, opsgenie_configs: [{api_key: SECRETkey}]}]\n",
-     "~opsgenie_configs is not built yet"},
+    {"route: {receiver: a}\nreceivers: [{name: a, wechat_configs: [{api_secret: SECRETkey, corp_id: c}]}]\n",
+     "~wechat_configs is not built yet"},
     {"route: {receiver: a, routes: [{receiver: b, matchers: [x=y]}]}\nreceivers: [{name: a}, {name: b}]\n",
      NULL},
     {"route: {receiver: a, routes: [{matchers: ['x=\\d']}]}\nreceivers: [{name: a}]\n",

@@ -11,7 +11,8 @@ typedef struct Bench {
     Loop *loop;
     Alerter *alerter;
     DiscordDouble discord;
-    VEC(char *) hooks; /* bodies the webhook got */
+    VEC(char *) hooks; /* bodies the webhook got; of Slack: method's name, a space, the body */
+    bool slack_lost;   /* what was posted to Slack was deleted */
     int hook_status;
     bool draws;      /* there is a chart to be had */
     u32 drawn;       /* how often it was asked for */
@@ -31,6 +32,19 @@ static Err on_call(void *arg, const HttpCall *call, Arena *arena, HttpResult *re
         assert_str(call->method, "POST");
         vec_push(&b->hooks, mem_strdup(call->body));
         ret->status = b->hook_status ? b->hook_status : 200;
+        return OK;
+    }
+    if (str_eq(u.host, S("slack.com"))) {
+        Buf line;
+        buf_init(&line, 1 << 20);
+        buf_printf(&line, "%.*s %.*s", STR_FMT(str_skip(u.path, strlen("/api/"))), STR_FMT(call->body));
+        vec_push(&b->hooks, mem_strdup(buf_view(&line)));
+        buf_done(&line);
+        bool lost = b->slack_lost && str_ends(call->url, S("update"));
+        ret->status = 200;
+        ret->body = lost ? S("{\"ok\":false,\"error\":\"message_not_found\"}")
+                         : S("{\"ok\":true,\"ts\":\"15.1\",\"channel\":\"C1\"}");
+        b->slack_lost &= !lost;
         return OK;
     }
     assert_true(str_starts(call->url, S("https://discord.example/api/webhooks/123/")));
@@ -321,6 +335,43 @@ static void test_peer_bodies(void **state)
     bench_free(b);
 }
 
+/* Slack: a group has one message, which is updated until all of it is over; the next one begins anew. */
+static void test_slack_update(void **state)
+{
+    Bench *b = bench_new(
+        "route: {receiver: s, group_by: [alertname], group_wait: 1s, group_interval: 10s, repeat_interval: "
+        "1h}\n"
+        "receivers:\n- name: s\n  slack_configs: [{api_url: 'https://slack.com/api/chat.postMessage', "
+        "update_message: true, channel: '#c', send_resolved: true, http_config: {authorization: "
+        "{credentials: x}}}]\n");
+    i64 t = now(b);
+    send_alert(b, "A", "1", t, false);
+    run_for(b, 3);
+    send_alert(b, "A", "2", t, false);
+    run_for(b, 12);
+    send_alert(b, "A", "1", t, true);
+    send_alert(b, "A", "2", t, true);
+    run_for(b, 12);
+    assert_int_equal(b->hooks.len, 3);
+    assert_true(str_starts(str_c(b->hooks.at[0]), S("chat.postMessage {\"channel\":\"#c\"")));
+    for (int i = 1; i <= 2; i++) {
+        assert_true(str_starts(str_c(b->hooks.at[i]), S("chat.update {\"channel\":\"C1\"")));
+        assert_non_null(strstr(b->hooks.at[i], "\"ts\":\"15.1\""));
+    }
+    assert_non_null(strstr(b->hooks.at[2], "[RESOLVED] A"));
+    send_alert(b, "A", "1", now(b), false);
+    run_for(b, 12);
+    assert_int_equal(b->hooks.len, 4);
+    assert_true(str_starts(str_c(b->hooks.at[3]), S("chat.postMessage ")));
+    b->slack_lost = true; /* somebody deletes it: what is to be updated is posted */
+    send_alert(b, "A", "2", now(b), false);
+    run_for(b, 15);
+    assert_int_equal(b->hooks.len, 6);
+    assert_true(str_starts(str_c(b->hooks.at[4]), S("chat.update ")));
+    assert_true(str_starts(str_c(b->hooks.at[5]), S("chat.postMessage ")));
+    bench_free(b);
+}
+
 static void script(Bench *b, DoubleScript s)
 {
     vec_push(&b->discord.script, s);
@@ -560,12 +611,12 @@ int main(void)
 {
     log_set_level((LogLevel)(LOG_LEVEL_ERROR + 1));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_discord_life), cmocka_unit_test(test_peer_bodies),
-        cmocka_unit_test(test_pictures),     cmocka_unit_test(test_rate_limits),
-        cmocka_unit_test(test_stopped),      cmocka_unit_test(test_deleted_message),
-        cmocka_unit_test(test_crash),        cmocka_unit_test(test_crash_unrecorded),
-        cmocka_unit_test(test_huge),         cmocka_unit_test(test_webhook_options),
-        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_discord_life),     cmocka_unit_test(test_peer_bodies),
+        cmocka_unit_test(test_pictures),         cmocka_unit_test(test_slack_update),
+        cmocka_unit_test(test_rate_limits),      cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_deleted_message),  cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_crash_unrecorded), cmocka_unit_test(test_huge),
+        cmocka_unit_test(test_webhook_options),  cmocka_unit_test(test_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,19 +4,34 @@
 #include "alert/notify/notify.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 typedef struct Seen {
-    char *url, *body, *auth;
+    char *url, *body, *auth, more[300], methods[100];
     const char *answer;
-    int status;
+    int status, calls;
+    bool keep_first; /* of several requests the first is kept, not the last */
 } Seen;
 
 static Err on_call(void *arg, const HttpCall *call, Arena *arena, HttpResult *ret)
 {
     Seen *s = arg;
-    s->url = mem_strdup(call->url);
-    s->body = mem_strdup(call->body);
-    s->auth = mem_strdup(secret_reveal(call->config->auth_credentials));
+    size_t used = strlen(s->methods);
+    snprintf(s->methods + used, sizeof s->methods - used, "%.*s ", STR_FMT(call->method));
+    if (!s->calls++ || !s->keep_first) {
+        mem_free(s->url);
+        mem_free(s->body);
+        mem_free(s->auth);
+        s->url = mem_strdup(call->url);
+        s->body = mem_strdup(call->body);
+        s->auth = mem_strdup(secret_reveal(call->config->auth_credentials));
+    }
+    s->more[0] = 0;
+    for (u32 i = 1; i < call->headers_len; i++) {
+        used = strlen(s->more);
+        snprintf(s->more + used, sizeof s->more - used, "%.*s: %.*s\n", STR_FMT(call->headers[i].name),
+                 STR_FMT(call->headers[i].value));
+    }
     *ret = (HttpResult){.status = s->status ? s->status : 200, .body = str_c(s->answer ? s->answer : "ok")};
     if (s->status < 0) { /* a careless library */
         why_set(&ret->why, E_TIMEOUT, "timeout at %s with %s", s->url, s->body);
@@ -127,9 +142,9 @@ static void test_telegram(void **state)
     assert_string_equal(r.provider_id, "77");
     assert_string_equal(s.url, "https://api.telegram.org/botSECRET:token/sendMessage");
     assert_string_equal(s.body,
-                        "{\"chat_id\":-100,\"text\":\"\\u003cb\\u003eIt\\u0026#39;s "
-                        "\\u0026#34;bad\\u0026#34; \\u0026amp; "
-                        "worse\\u003c/b\\u003e\",\"parse_mode\":\"HTML\",\"disable_web_page_preview\":true}");
+                        "{\"chat_id\":\"-100\",\"disable_web_page_preview\":\"true\",\"parse_mode\":\"HTML\","
+                        "\"text\":\"\\u003cb\\u003eIt\\u0026#39;s "
+                        "\\u0026#34;bad\\u0026#34; \\u0026amp; worse\\u003c/b\\u003e\"}\n");
     seen_done(&s);
     s = (Seen){.status = 429,
                .answer =
@@ -200,7 +215,7 @@ static void test_webhook(void **state)
             false, &s);
     assert_string_equal(
         s.body,
-        "{\"text\":\"firing\",\"n\":1,\"on\":true,\"list\":[\"a\",\"1\"],\"alerts\":[{\"status\":\"firing\","
+        "{\"text\":\"firing\",\"n\":1,\"on\":true,\"list\":[\"a\",1],\"alerts\":[{\"status\":\"firing\","
         "\"labels\":{\"alertname\":\"A\\u003cb\\u003e\",\"sev\":\"page\"},\"annotations\":{\"summary\":"
         "\"It's \\\"bad\\\" \\u0026 worse\"},\"startsAt\":\"2027-01-15T08:00:00Z\",\"endsAt\":"
         "\"0001-01-01T00:00:00Z\",\"generatorURL\":\"http://g/\",\"fingerprint\":\"0000000000000abc\"}]}\n");
@@ -215,10 +230,168 @@ static void test_webhook(void **state)
     seen_done(&s);
 }
 
+/* ---- rooms and pagers ---- */
+static json_t *member(const Seen *s, const char *path)
+{
+    static json_t *root;
+    json_error_t err;
+    char copy[200];
+    json_decref(root);
+    root = s ? json_loads(s->body, 0, &err) : NULL;
+    json_t *at = root;
+    snprintf(copy, sizeof copy, "%s", s ? path : "");
+    for (char *part = strtok(copy, "/"); part && at; part = strtok(NULL, "/"))
+        at = json_is_array(at) ? json_array_get(at, (size_t)atoi(part)) : json_object_get(at, part);
+    return at;
+}
+
+#define assert_member(s, path, want)                                                                         \
+    do {                                                                                                     \
+        const char *text_ = json_string_value(member((s), (path)));                                          \
+        if (!text_ || strcmp(text_, (want)))                                                                 \
+            fail_msg("%s is %s, not %s, in %s", (path), text_ ? text_ : "not there", (want), (s)->body);     \
+    } while (0)
+
+static void test_rooms(void **state)
+{
+    Seen s = {.answer = "{\"id\":\"w1\"}"};
+    DeliveryResult r =
+        deliver("webex_configs: [{room_id: 'room {{ .Status }}', http_config: {authorization: {credentials: "
+                "SECRETcred}}}]",
+                false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_string_equal(s.url, "https://webexapis.com/v1/messages");
+    assert_member(&s, "roomId", "room firing");
+    seen_done(&s);
+    s = (Seen){.answer = "1"};
+    r = deliver("msteams_configs: [{webhook_url: 'http://h/SECRETSECRET'}]", true, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_member(&s, "@context", "http://schema.org/extensions");
+    assert_member(&s, "themeColor", "2DC72D");
+    assert_member(&s, "title", "[RESOLVED] A<b> (page)");
+    seen_done(&s);
+    s = (Seen){.status = 202, .answer = ""};
+    r = deliver("msteamsv2_configs: [{webhook_url: 'http://h/SECRETSECRET'}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_member(&s, "attachments/0/content/body/0/color", "Attention");
+    assert_member(&s, "attachments/0/content/body/0/text", "[FIRING:1] A<b> (page)");
+    assert_non_null(
+        strstr(json_string_value(member(&s, "attachments/0/content/body/1/text")), "# Alerts Firing:"));
+    seen_done(&s);
+    s = (Seen){.answer = "{\"success\":true,\"message\":{\"_id\":\"m7\"}}"};
+    r = deliver("rocketchat_configs: [{token: SECRETtoken, token_id: SECRETid00, channel: c, fields: "
+                "[{title: t, value: v, short: "
+                "true}], actions: [{text: go, url: 'http://x'}]}]",
+                false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_string_equal(r.provider_id, "m7");
+    assert_string_equal(s.url, "https://open.rocket.chat/api/v1/chat.postMessage");
+    assert_string_equal(s.more, "X-Auth-Token: SECRETtoken\nX-User-Id: SECRETid00\n");
+    assert_member(&s, "attachments/0/color", "red");
+    assert_member(&s, "attachments/0/actions/0/type", "button");
+    seen_done(&s);
+    s = (Seen){.answer = "{\"success\":false,\"error\":\"no such room for SECRETtoken\"}"};
+    r = deliver("rocketchat_configs: [{token: SECRETtoken, token_id: SECRETid00, channel: c}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_GONE);
+    assert_non_null(strstr(r.reason, "no such room"));
+    seen_done(&s);
+    s = (Seen){.answer = "ok"};
+    r = deliver("mattermost_configs: [{webhook_url: 'http://h/SECRETSECRET', channel: c, priority: "
+                "{priority: Urgent, "
+                "requested_ack: true, persistent_notifications: true}, props: {card: x}}]",
+                false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_member(&s, "priority/priority", "urgent");
+    assert_true(json_is_true(member(&s, "priority/persistent_notifications")));
+    assert_member(&s, "props/card", "x");
+    assert_member(&s, "attachments/0/color", "danger");
+    seen_done(&s);
+    s = (Seen){.answer = "{\"id\":\"n1\"}"};
+    r = deliver(
+        "ntfy_configs: [{url: 'https://ntfy.example', topic: SECRETtopic, token: SECRETtoken, tags: 'a, b'}]",
+        false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_string_equal(s.url, "https://ntfy.example");
+    assert_string_equal(s.auth, "SECRETtoken");
+    assert_member(&s, "topic", "SECRETtopic");
+    assert_member(&s, "tags/1", "b");
+    assert_int_equal(json_integer_value(member(&s, "priority")), 4);
+    seen_done(&s);
+    s = (Seen){.status = 429, .answer = "{\"code\":42901,\"error\":\"limit reached on SECRETtopic\"}"};
+    r = deliver("ntfy_configs: [{topic: SECRETtopic}]", false, &s);
+    assert_int_equal(r.verdict, DELIVERY_RETRY);
+    assert_string_equal(s.url, "https://ntfy.sh");
+    seen_done(&s);
+    member(NULL, "");
+}
+
+static void test_pagers(void **state)
+{
+    static const char *const opsgenie =
+        "opsgenie_configs: [{api_key: SECRETkey1, update_alerts: true, tags: 'a,,b', details: {x: "
+        "'{{ .Status }}', sev: own}, responders: [{type: teams, name: 'p,q'}, {type: user, "
+        "username: '{{ .CommonLabels.nobody }}'}]}]";
+    Seen s = {.status = 202, .answer = "{\"requestId\":\"r1\"}"};
+    DeliveryResult r = deliver(opsgenie, false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_int_equal(s.calls, 3); /* what is seen is the last of them */
+    assert_string_equal(s.methods, "POST PUT PUT ");
+    assert_string_equal(s.url, "https://api.opsgenie.com/v2/alerts/"
+                               "47e352f74f0a3b2ea8e82c3f00202a44129a0118de383057ca852da10be1a260/"
+                               "description?identifierType=alias");
+    assert_string_equal(s.auth, "SECRETkey1");
+    seen_done(&s);
+    s = (Seen){.status = 202, .answer = "{}", .keep_first = true};
+    deliver(opsgenie, false, &s);
+    assert_string_equal(s.url, "https://api.opsgenie.com/v2/alerts");
+    assert_member(&s, "details/x", "firing");
+    assert_member(&s, "details/sev", "own");
+    assert_member(&s, "details/alertname", "A<b>");
+    assert_member(&s, "responders/1/name", "q");
+    assert_member(&s, "responders/1/type", "team");
+    assert_member(&s, "tags/1", "b");
+    seen_done(&s);
+    s = (Seen){.status = 202, .answer = "{}"};
+    deliver(opsgenie, true, &s);
+    assert_int_equal(s.calls, 1);
+    assert_true(str_ends(str_c(s.url), S("a260/close?identifierType=alias")));
+    seen_done(&s);
+    s = (Seen){.status = 500, .answer = "{\"message\":\"oops SECRETkey1\"}"};
+    r = deliver(opsgenie, false, &s);
+    assert_int_equal(r.verdict, DELIVERY_RETRY); /* the first failed: the others are not sent */
+    assert_int_equal(s.calls, 1);
+    seen_done(&s);
+    for (int resolved = 0; resolved <= 1; resolved++) {
+        s = (Seen){.answer = "{}"};
+        r = deliver("victorops_configs: [{api_key: SECRETkey1, routing_key: 'team {{ .Status }}', "
+                    "message_type: nonsense, "
+                    "custom_fields: {f: '{{ .Receiver }}'}}]",
+                    resolved, &s);
+        assert_int_equal(r.verdict, DELIVERED);
+        assert_string_equal(
+            s.url,
+            resolved
+                ? "https://alert.victorops.com/integrations/generic/20131114/alert/SECRETkey1/team%20resolved"
+                : "https://alert.victorops.com/integrations/generic/20131114/alert/SECRETkey1/team%20firing");
+        assert_member(&s, "message_type", resolved ? "RECOVERY" : "CRITICAL");
+        assert_member(&s, "f", "r");
+        seen_done(&s);
+    }
+    s = (Seen){.status = 202, .answer = "{}"};
+    r = deliver("incidentio_configs: [{url: 'http://h/SECRETSECRET', alert_source_token: SECRETtoken}]",
+                false, &s);
+    assert_int_equal(r.verdict, DELIVERED);
+    assert_string_equal(s.auth, "SECRETtoken");
+    assert_member(&s, "version", "1");
+    seen_done(&s);
+    member(NULL, "");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_slack), cmocka_unit_test(test_telegram),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_slack),     cmocka_unit_test(test_telegram),
                                        cmocka_unit_test(test_pagerduty), cmocka_unit_test(test_pushover),
-                                       cmocka_unit_test(test_webhook)};
+                                       cmocka_unit_test(test_webhook),   cmocka_unit_test(test_rooms),
+                                       cmocka_unit_test(test_pagers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
