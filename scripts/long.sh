@@ -2,7 +2,8 @@
 # The runs behind `make reach`: each measures one row and appends it to docs/reach.jsonl. By hand, on a quiet machine.
 #
 #   scripts/long.sh promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | promql-diff | peers | alerts | alert-429 | promtool | alert-crash ...
-#   scripts/long.sh engine-session    steady, queries, restart and churn in one session of 1,000 targets, beside the peers
+#   scripts/long.sh engine-session    steady, queries, restart and churn in one session of 1,000 targets, beside the peers; shorter:
+#                                     MINUTES=4 CHURN_MINUTES=2 (28 and 4 are its own; WARM=2 before)
 #   scripts/long.sh engine-steady | engine-queries | engine-restart | engine-churn | engine-disk | engine-30d | engine-10m | engine-profile
 set -u
 cd "$(dirname "$0")/.."
@@ -98,17 +99,17 @@ engine() { # the runs of bench/engine.py, with a release build
     ninja -C build-bench >/dev/null
     bench/engine.py "$@" --record --json .cache/bench/figures.json
 }
-engine-session() { engine steady queries restart churn --minutes "${MINUTES:-28}"; }
+engine-session() { engine steady queries restart churn --warm "${WARM:-2}" --minutes "${MINUTES:-28}" --churn-minutes "${CHURN_MINUTES:-4}"; }
 engine-steady() { engine steady --minutes "${MINUTES:-28}"; }
 engine-queries() { engine queries --warm 17; }
 engine-restart() { engine restart --warm 5; }
 engine-churn() { engine churn --warm 5; }
-engine-disk() { engine disk --targets 100 --interval 1 --warm 15; }
+engine-disk() { engine disk --targets 100 --interval 1 --warm "${WARM:-15}"; }
 engine-30d() { engine 30d; }
 engine-10m() { engine 10m; }
 engine-profile() { engine profile --warm 17 --only pharos; }
 
-[ $# -gt 0 ] || { sed -n '2,7p' "$0"; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,8p' "$0"; exit 2; }
 for what in "$@"; do
     case $what in
     promqltest | power | kill | idle | rebuild | ingest | million | disk | fuzz | promql-diff | peers | alerts | alert-429 | promtool | alert-crash | engine-*) $what ;;
