@@ -362,7 +362,8 @@ static bool layout_read(HistDecoder *d)
     if (l->schema == HIST_SCHEMA_CUSTOM)
         custom = varbit_get_uint(r);
     /* The first sample takes a bit for each bucket at least, so does a bound. */
-    if (r->bad || (u64)l->pos_len + l->neg_len + custom > bits_left(r))
+    u64 room = bits_left(r);
+    if (r->bad || custom > room || (u64)l->pos_len + l->neg_len > room - custom)
         return false;
     l->custom = arena_array(d->arena, f64, custom + 1);
     for (; l->custom && l->custom_len < custom; l->custom_len++)

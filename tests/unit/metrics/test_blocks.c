@@ -484,12 +484,29 @@ static void tombstones_are_heeded(void **state)
     arena_done(&a);
 }
 
+/* So many bounds that one more is none: the sum of what is to come must not wrap. */
+static void test_more_bounds_than_numbers(void **state)
+{
+    static const char head[] = "\x00\x0e\x10\x00\xf7\xe5\xe5\xe5\xe5\xe5\xe5\xe5\xe0\x18\x01\x00\xb0\x12"
+                               "\x00\x02\x12\xb6\xb6\xb6\xb6\xb6\xb6\xb6\xb6\xb6\xb6\xb6\x17";
+    char chunk[240];
+    Arena arena;
+    ChunkSamples c;
+    Why why = {0};
+    memset(chunk, 0xff, sizeof chunk);
+    memcpy(chunk, head, sizeof head - 1);
+    arena_init(&arena, NULL, 0);
+    assert_int_equal(chunk_decode(CHUNK_HISTOGRAM, str_of(chunk, sizeof chunk), &arena, &c, &why), E_CORRUPT);
+    arena_done(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(floats_round_trip), cmocka_unit_test(histograms_round_trip),
-        cmocka_unit_test(blocks_round_trip), cmocka_unit_test(an_engine_comes_back),
-        cmocka_unit_test(broken_blocks),     cmocka_unit_test(tombstones_are_heeded),
+        cmocka_unit_test(test_more_bounds_than_numbers), cmocka_unit_test(floats_round_trip),
+        cmocka_unit_test(histograms_round_trip),         cmocka_unit_test(blocks_round_trip),
+        cmocka_unit_test(an_engine_comes_back),          cmocka_unit_test(broken_blocks),
+        cmocka_unit_test(tombstones_are_heeded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
