@@ -114,6 +114,7 @@ global:
   scrape_interval: 1s
   scrape_timeout: 1s
   evaluation_interval: 1s
+  external_labels: {site: here}
 rule_files: [rules/*.yml]
 scrape_configs:
   - job_name: prometheus

@@ -86,9 +86,10 @@ journey('alerting: silence from an alert, preview, edit, expire, recreate', asyn
   const form = page.getByRole('region', { name: 'New silence' });
   await form.getByRole('heading', { name: 'Matches 1 alert now' }).waitFor();
   await form.getByRole('region', { name: 'What it matches now' }).getByText('Quiet', { exact: true }).waitFor();
-  assert.equal(await form.locator('.matcher-row').count(), 4);
+  const n = Object.keys((await world.am('alerts')).find((a) => a.labels.alertname === 'Quiet').labels).length;
+  assert.equal(await form.locator('.matcher-row').count(), n);
   // Fewer labels match more; one that nothing has matches nothing.
-  for (let i = 4; i > 1; i--) await form.getByRole('button', { name: `Remove matcher ${i}` }).click();
+  for (let i = n; i > 1; i--) await form.getByRole('button', { name: `Remove matcher ${i}` }).click();
   await form.getByLabel('Label').fill('team');
   await form.getByLabel('Operator').selectOption('=~');
   await form.getByLabel('Value').fill('quiet|disks');

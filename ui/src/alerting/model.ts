@@ -173,7 +173,7 @@ export function ruleOf(groups: RuleGroup[], labels: Labels): { rule: Rule; group
 /** One time an alert was there: pending from `from`, firing from `fired` (null = it never did), until `to` (null = it still is). */
 export interface Episode { from: number; fired: number | null; to: number | null }
 
-/** From ALERTS over a range (a step apart), and ALERTS_FOR_STATE, whose value is when the episode began. */
+/** From ALERTS over windows a step long, and ALERTS_FOR_STATE, whose value is when the episode began. Ends are known to a step. */
 export function episodesOf(alerts: Series[], since: Series[], start: number, end: number, step: number): Episode[] {
   const at = new Map<number, { firing: boolean; began?: number }>();
   const slot = (time: number): number => Math.round((time - start) / step);
@@ -194,7 +194,7 @@ export function episodesOf(alerts: Series[], since: Series[], start: number, end
   for (const k of [...at.keys()].sort((a, b) => a - b)) {
     const one = at.get(k) as { firing: boolean; began?: number }, time = start + k * step;
     if (open && (k !== last + 1 || (one.began !== undefined && began !== undefined && one.began !== began))) {
-      open.to = start + (last + 1) * step;
+      open.to = start + last * step;
       open = null;
     }
     const opened = !open;
@@ -207,7 +207,7 @@ export function episodesOf(alerts: Series[], since: Series[], start: number, end
     began = one.began ?? began;
     last = k;
   }
-  if (open && start + last * step < end - 2 * step) open.to = start + (last + 1) * step;
+  if (open && start + last * step < end - step) open.to = start + last * step;
   return out;
 }
 

@@ -186,11 +186,20 @@ export const historyRanges: [string, number][] = [['6h', 21600], ['24h', 86400],
 
 interface HistoryData { episodes: Episode[]; start: number; end: number; known: boolean }
 
+/** Of the series of an alert's name those that are this alert's: it may have more labels (external ones), never others. */
+function ownSeries(all: Series[], labels: Labels): Series[] {
+  const size = (s: Series): number => Object.keys(s.metric).filter((k) => k !== '__name__' && k !== 'alertstate').length;
+  const mine = all.filter((s) => Object.entries(s.metric).every(([k, v]) => k === '__name__' || k === 'alertstate' || labels[k] === v));
+  const most = Math.max(0, ...mine.map(size));
+  return mine.filter((s) => size(s) === most);
+}
+
 async function loadHistory(labels: Labels, range: number, signal: AbortSignal): Promise<HistoryData> {
   const end = Math.ceil(Date.now() / 1000), step = Math.max(5, Math.ceil(range / 1440)), start = end - range;
-  const ask = (metric: string): Promise<Series[]> => api<QueryData>('query_range', { query: selectorOf(metric, labels), start: String(start), end: String(end), step: String(step) }, signal)
-    .then((a) => (a.data.resultType === 'matrix' ? a.data.result : []));
-  const [alerts, since] = await Promise.all([ask('ALERTS'), ask('ALERTS_FOR_STATE')]);
+  // A window as long as the step: what came and went between two steps is seen too.
+  const ask = (over: string, metric: string): Promise<Series[]> => api<QueryData>('query_range', { query: `${over}(${selectorOf(metric, { alertname: labels.alertname ?? '' })}[${step}s])`, start: String(start), end: String(end), step: String(step) }, signal)
+    .then((a) => ownSeries(a.data.resultType === 'matrix' ? a.data.result : [], labels));
+  const [alerts, since] = await Promise.all([ask('max_over_time', 'ALERTS'), ask('last_over_time', 'ALERTS_FOR_STATE')]);
   return { episodes: episodesOf(alerts, since, start, end, step), start, end, known: alerts.length > 0 };
 }
 

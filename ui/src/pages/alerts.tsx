@@ -1,6 +1,6 @@
 // Alerts: as the dispatcher groups them, as a list, and as the rules see them. Silenced, inhibited and pending ones are there too, with the reason.
 import type { JSX } from 'preact';
-import { useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { am, headline, levelOf, levelOrder, loadRules, parseMatchers, printMatchers, type AmAlert, type AmGroup, type Matcher, type Rule, type RuleGroup } from '../alerting/model';
 import { alertCount, AlertLinks, Annotations, FilterField, History, knownOf, PickLabels, Severity, Since, StateMark, SubNav, until, wanted, type State } from '../alerting/parts';
 import type { Labels } from '../api';
@@ -55,7 +55,7 @@ function Card({ alert, skip, onPick }: { alert: Shown; skip: string[]; onPick: (
         <span class="muted small when"><Since at={alert.since} /></span>
       </div>
       {line && <p class="headline">{line}</p>}
-      <PickLabels labels={alert.labels} skip={['alertname', 'severity', ...skip]} onPick={onPick} />
+      {Object.keys(alert.labels).some((k) => !['alertname', 'severity', ...skip].includes(k)) && <PickLabels labels={alert.labels} skip={['alertname', 'severity', ...skip]} onPick={onPick} />}
       {alert.am && <Held alert={alert.am} />}
       {alert.state === 'pending' && <p class="held small muted">{t('fires when it has held for {0}: {1}', formatDuration(alert.rule?.duration ?? 0), until(new Date(Date.parse(alert.since) + (alert.rule?.duration ?? 0) * 1000).toISOString()))}</p>}
       <div class="bar tight">
@@ -144,10 +144,12 @@ export function AlertsPage(): JSX.Element {
   const state = params.get('state') ?? '', words = params.get('search') ?? '', filter = params.get('filter') ?? '';
   const view = params.get('view') === 'rules' || params.get('view') === 'list' ? (params.get('view') as 'rules' | 'list') : state === 'inactive' ? 'rules' : 'groups';
   const matchers = useMemo(() => parseMatchers(filter), [filter]);
-  const data = useLoad((signal) => load(matchers.map((m) => printMatchers([m]).slice(1, -1)), signal), [filter], 5000);
+  const [many, setMany] = useState(false); // then looked at less often: it is megabytes
+  const data = useLoad((signal) => load(matchers.map((m) => printMatchers([m]).slice(1, -1)), signal), [filter], many ? 60_000 : 5000);
   const groups = data.data?.groups ?? [], rules = data.data?.rules ?? [];
   const all = useMemo(() => [...new Map(groups.flatMap((g) => g.alerts).map((a) => [a.fingerprint, fromAm(a)])).values()], [groups]);
   const pending = useMemo(() => pendingOf(rules), [rules]);
+  useEffect(() => setMany(all.length > 2000), [all.length > 2000]);
   const known = useMemo(() => knownOf([...all, ...pending].map((a) => a.labels)), [all, pending]);
   const keep = (a: Shown): boolean => (!state || a.state === state) && wanted(words, matchers, a.labels, JSON.stringify(a.annotations));
   const shownPending = pending.filter(keep).sort(bySeverity);
