@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -253,6 +254,34 @@ static void dir_of(const char *path, char dir[PATH_MAX])
         memcpy(dir, "/", 2);
 }
 
+/* Directories of the real file system that this process has synced: what was in them then is durable, and every store asks for the same
+ * ones again while the server starts. */
+enum { SYNCED_MAX = 64 };
+static pthread_mutex_t synced_lock = PTHREAD_MUTEX_INITIALIZER;
+static u64 synced[SYNCED_MAX];
+static u32 synced_len;
+
+static bool was_synced(const char *dir)
+{
+    u64 hash = hash_bytes(dir, strlen(dir), 0);
+    bool yes = false;
+    pthread_mutex_lock(&synced_lock);
+    for (u32 i = 0; i < synced_len; i++)
+        yes |= synced[i] == hash;
+    pthread_mutex_unlock(&synced_lock);
+    return yes;
+}
+
+static void note_synced(const char *dir, bool ok)
+{
+    pthread_mutex_lock(&synced_lock);
+    if (!ok)
+        synced_len = 0;
+    else if (synced_len < SYNCED_MAX)
+        synced[synced_len++] = hash_bytes(dir, strlen(dir), 0);
+    pthread_mutex_unlock(&synced_lock);
+}
+
 Err vfs_mkdirs(Vfs *v, const char *path, Why *why)
 {
     char part[PATH_MAX], parent[PATH_MAX];
@@ -270,10 +299,14 @@ Err vfs_mkdirs(Vfs *v, const char *path, Why *why)
             TRY(v->mkdir(v, part, why));
         /* One that was there may come from a process that died before this: but it may also be none of our business. */
         dir_of(part, parent);
+        part[i] = path[i];
+        if (!is_new && v == vfs_os() && was_synced(parent))
+            continue;
         Err e = v->sync_dir(v, parent, why);
+        if (v == vfs_os() && e != E_FORBIDDEN)
+            note_synced(parent, e == OK);
         if (e != OK && (is_new || e != E_FORBIDDEN))
             return e;
-        part[i] = path[i];
     }
     return OK;
 }
