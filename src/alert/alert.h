@@ -216,6 +216,7 @@ typedef struct AlerterEnv {
 } AlerterEnv;
 typedef struct AlertGlobals {
     Str external_url;       /* for links and {{ .ExternalURL }} */
+    Str silence_path;       /* of the page for a new silence, up to its filter; empty: none */
     Labels external_labels; /* added where absent */
     RelabelRules relabel;   /* alert_relabel_configs */
 } AlertGlobals;
@@ -237,11 +238,17 @@ void alerter_status_json(Alerter *a, Json *j);
 typedef struct AlertApi AlertApi;
 typedef struct AlertApiEnv {
     const char *own_version;
+    /* The configuration over HTTP: its file (NULL or empty: it can be read and tried, not put in place), and what loads that
+     * file anew. mimir: also Mimir's /api/v1/alerts, where that path is not Prometheus's. */
+    const char *config_file;
+    Err (*reload)(void *arg, Why *why);
+    void *reload_arg;
+    bool mimir;
 } AlertApiEnv;
 AlertApi *alert_api_new(Alerter *a, const AlertApiEnv *env);
 void alert_api_free(AlertApi *api);
 /* /api/v2/... as Alertmanager's OpenAPI file has it; /api/v1/alerting/... for pages: status, deliveries and trying them again,
- * routes and a test of them, why, the preview of a silence (docs/alerting.md). The server must be gone before the api is freed. */
+ * routes and a test of them, why, the preview of a silence, the configuration (docs/alerting.md). The server must be gone before the api is freed. */
 void alert_api_routes(AlertApi *api, HttpServer *s);
 void alert_api_refresh_metrics(AlertApi *api); /* before a page of metrics: counts by state */
 

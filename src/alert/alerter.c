@@ -515,8 +515,8 @@ void alerter_apply(Alerter *a, AlertConfig *c, const AlertGlobals *g)
 {
     Arena *arena = mem_new(Arena), *old_arena;
     arena_init(arena, NULL, 1 << 20);
-    AlertGlobals globals = {arena_dup(arena, g->external_url), labels_dup(arena, g->external_labels),
-                            g->relabel};
+    AlertGlobals globals = {arena_dup(arena, g->external_url), arena_dup(arena, g->silence_path),
+                            labels_dup(arena, g->external_labels), g->relabel};
     mutex_lock(&a->lock);
     wait_idle(a);
     AlertConfig *old = a->config;

@@ -245,7 +245,8 @@ static void on_render(void *arg)
 AlertApi *alert_api_new(Alerter *a, const AlertApiEnv *env)
 {
     AlertApi *api = mem_new(AlertApi);
-    *api = (AlertApi){a, *env};
+    api->a = a;
+    api->env = *env;
     return api;
 }
 
@@ -323,4 +324,5 @@ void alert_api_routes(AlertApi *api, HttpServer *s)
         http_server_route(s, &r, 1);
     }
     alerter_routes(api->a, s);
+    api_config_routes(api, s);
 }

@@ -1,5 +1,5 @@
 /* api: what the files of Alertmanager's API share: api.c (answers, filters, receivers, status, metrics, the routes),
- * api_alerts.c and api_silences.c. */
+ * api_alerts.c, api_silences.c and config_api.c. */
 #pragma once
 #include "alert/alerter_internal.h"
 #include "alert/post.h"
@@ -9,6 +9,7 @@ enum { API_POST_BYTES_MAX = 64 << 20, API_BATCH = 128, API_FILTERS_MAX = 64 };
 struct AlertApi {
     Alerter *a;
     AlertApiEnv env;
+    _Atomic bool applying; /* a configuration */
 };
 
 void api_reply_string(HttpReq *r, int status, Str text); /* a JSON string: how the peer says most errors */
@@ -37,3 +38,8 @@ void api_get_silences(HttpReq *r, void *arg);
 void api_post_silences(HttpReq *r, void *arg);
 void api_get_silence(HttpReq *r, void *arg);
 void api_delete_silence(HttpReq *r, void *arg);
+
+/* config_api.c */
+void api_config_routes(AlertApi *api, HttpServer *s);
+/* Lines with ' ', '-', '+' before them: what changed and a little around it; nothing when nothing did. */
+void config_diff(Str before, Str after, Buf *out);

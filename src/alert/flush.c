@@ -151,6 +151,7 @@ static NotifyData data_for(Look *l, const Integration *i, Reason reason, bool wi
             at[n++] = l->alerts[k];
     NotifyData d = {.receiver = i->receiver->name,
                     .external_url = l->a->globals.external_url,
+                    .silence_path = l->a->globals.silence_path,
                     .group_key = l->key,
                     .reason = str_c(reasons[reason]),
                     .alerts = at,

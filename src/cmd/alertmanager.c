@@ -72,6 +72,11 @@ static Err load(Am *a, Why *why)
     return e;
 }
 
+static Err load_anew(void *arg, Why *why)
+{
+    return load(arg, why);
+}
+
 static void reload_job(void *arg)
 {
     char text[2048];
@@ -242,7 +247,11 @@ static Err open_all(Am *a, Why *why)
                       .silences_max = (u32)MAX(a->silences_max, 0),
                       .silence_bytes_max = (u64)MAX(a->silence_bytes_max, 0)};
     TRY(alerter_open(&a->alerter, &env, why));
-    a->api = alert_api_new(a->alerter, &(AlertApiEnv){.own_version = PHAROS_VERSION});
+    a->api = alert_api_new(a->alerter, &(AlertApiEnv){.own_version = PHAROS_VERSION,
+                                                      .config_file = a->config_file,
+                                                      .reload = load_anew,
+                                                      .reload_arg = a,
+                                                      .mimir = true});
     check(thread_start(&a->work_thread, "work", work_main, a->work) == OK);
     a->has_thread = true;
     mount(a);

@@ -19,6 +19,11 @@ static void refresh(void *arg)
         alert_api_refresh_metrics(a->alerts->api);
 }
 
+static Err reload(void *arg, Why *why)
+{
+    return app_load(arg, false, why);
+}
+
 Err app_alerts_open(App *a, Why *why)
 {
     AppAlerts *x = a->alerts = mem_new(AppAlerts);
@@ -36,7 +41,10 @@ Err app_alerts_open(App *a, Why *why)
     Err e = alerter_open(&x->alerter, &env, why);
     buf_done(&dir);
     TRY(e);
-    x->api = alert_api_new(x->alerter, &(AlertApiEnv){.own_version = PHAROS_VERSION});
+    x->api = alert_api_new(x->alerter, &(AlertApiEnv){.own_version = PHAROS_VERSION,
+                                                      .config_file = a->o.alertmanager_config_file,
+                                                      .reload = reload,
+                                                      .reload_arg = a});
     metric_on_render(refresh, a);
     x->others = alertmanagers_new(&(AlertmanagersEnv){
         .loop = a->work, .clock = a->clock, .pool = a->notify_pool, .client = a->client, .vfs = vfs_os()});
@@ -89,6 +97,7 @@ void app_alerts_apply(App *a, PromConfig *config)
     alertmanagers_apply(x->others, config, buf_view(&own));
     buf_done(&own);
     AlertGlobals g = {.external_url = a->external_url,
+                      .silence_path = S("/silences?new=1&filter="),
                       .external_labels = config->external_labels,
                       .relabel = config->alert_relabel};
     alerter_apply(x->alerter, x->next, &g);

@@ -7,6 +7,8 @@
 enum {
     COLOR_FIRING = 0x992d22,
     COLOR_RESOLVED = 0x2ecc71,
+    COLOR_WARNING = 0xe67e22,
+    COLOR_INFO = 0x3498db,
     ALERT_LINES_MAX = 20,
     CARD_FIELDS_MAX = 8,
     CARD_PARTS_MAX = 5
@@ -226,12 +228,14 @@ static void put_allowed_mentions(Json *j, Str templ)
 }
 
 typedef struct Embed {
-    Str title, description, url, footer;
+    Str title, description, url, footer, links;
     Label fields[CARD_FIELDS_MAX];
     u32 fields_len;
     u32 color;
     i64 timestamp_ms;
 } Embed;
+
+#define LINKS "Links"
 
 /* Cuts every part to its limit, then the description (at last the fields) until all together fit. */
 static void embed_fit(Embed *e, Arena *arena)
@@ -239,7 +243,8 @@ static void embed_fit(Embed *e, Arena *arena)
     e->title = utf16_cut(arena, e->title, DISCORD_TITLE_MAX);
     e->description = utf16_cut(arena, e->description, DISCORD_DESCRIPTION_MAX);
     e->footer = utf16_cut(arena, e->footer, DISCORD_FOOTER_MAX);
-    size_t sum = utf16_len(e->title) + utf16_len(e->footer);
+    size_t sum =
+        utf16_len(e->title) + utf16_len(e->footer) + (e->links.len ? utf16_len(e->links) + strlen(LINKS) : 0);
     for (u32 i = 0; i < e->fields_len; i++) {
         Label *f = &e->fields[i];
         f->name = utf16_cut(arena, f->name, DISCORD_FIELD_NAME_MAX);
@@ -252,6 +257,16 @@ static void embed_fit(Embed *e, Arena *arena)
         sum += more;
     }
     e->description = utf16_cut(arena, e->description, DISCORD_EMBEDS_SUM_MAX - sum);
+}
+
+static void put_field(Json *j, Str name, Str value, bool is_inline)
+{
+    js_object(j);
+    js_kv(j, "name", name);
+    js_kv(j, "value", value);
+    js_key(j, S("inline"));
+    js_bool(j, is_inline);
+    js_object_end(j);
 }
 
 static void put_embed(Json *j, const Embed *e)
@@ -271,17 +286,13 @@ static void put_embed(Json *j, const Embed *e)
         js_kv(j, "timestamp", buf_view(&b));
         buf_done(&b);
     }
-    if (e->fields_len) {
+    if (e->fields_len || e->links.len) {
         js_key(j, S("fields"));
         js_array(j);
-        for (u32 i = 0; i < e->fields_len; i++) {
-            js_object(j);
-            js_kv(j, "name", e->fields[i].name);
-            js_kv(j, "value", e->fields[i].value);
-            js_key(j, S("inline"));
-            js_bool(j, true);
-            js_object_end(j);
-        }
+        for (u32 i = 0; i < e->fields_len; i++)
+            put_field(j, e->fields[i].name, e->fields[i].value, true);
+        if (e->links.len)
+            put_field(j, S(LINKS), e->links, false);
         js_array_end(j);
     }
     if (e->footer.len) {
@@ -300,6 +311,91 @@ static void card_fields(Embed *e, const NotifyData *d)
         if (!str_eq(l.name, S("alertname")) && str_trim(l.name).len && str_trim(l.value).len)
             e->fields[e->fields_len++] = l;
     }
+}
+
+/* The worst that fires decides. */
+static u32 card_color(const NotifyData *d)
+{
+    static const char *const names[] = {"severity", "priority", "level"};
+    static const struct {
+        const char *word;
+        int rank;
+    } words[] = {{"info", 1},    {"notice", 1}, {"low", 1},    {"none", 1},  {"p4", 1}, {"p5", 1},
+                 {"warning", 2}, {"warn", 2},   {"medium", 2}, {"minor", 2}, {"p3", 2}};
+    static const u32 colors[] = {COLOR_RESOLVED, COLOR_INFO, COLOR_WARNING, COLOR_FIRING};
+    int worst = 0;
+    for (u32 i = 0; i < d->len; i++) {
+        if (d->alerts[i].is_resolved)
+            continue;
+        Str value = S("");
+        for (size_t k = 0; k < COUNT_OF(names) && !value.len; k++)
+            value = labels_get(d->alerts[i].labels, str_c(names[k]));
+        int rank = 3; /* critical, page, error, nothing said */
+        for (size_t k = 0; k < COUNT_OF(words); k++)
+            if (str_eq_nocase(value, str_c(words[k].word)))
+                rank = words[k].rank;
+        worst = MAX(worst, rank);
+    }
+    return colors[worst];
+}
+
+/* [name](url), where the whole of it fits a field. */
+static void put_link(Buf *out, const char *name, Str url)
+{
+    size_t before = out->len;
+    if (!is_link(url))
+        return;
+    buf_printf(out, "%s[%s](", before ? " \xc2\xb7 " : "", name);
+    for (size_t i = 0; i < url.len; i++) {
+        if ((u8)url.at[i] <= ' ' || url.at[i] == '(' || url.at[i] == ')' || url.at[i] == '<' ||
+            url.at[i] == '>')
+            buf_printf(out, "%%%02X", (u8)url.at[i]);
+        else
+            buf_char(out, url.at[i]);
+    }
+    buf_char(out, ')');
+    if (utf16_len(buf_view(out)) > DISCORD_FIELD_VALUE_MAX)
+        out->len = before;
+}
+
+static Str silence_url(const NotifyData *d, Arena *arena)
+{
+    Buf matchers, url;
+    if (!d->silence_path.len || !is_link(d->external_url))
+        return S("");
+    buf_init(&matchers, 1 << 16);
+    buf_init(&url, 1 << 18);
+    buf_char(&matchers, '{');
+    for (u32 i = 0; i < d->common_labels.len; i++) {
+        Matcher m = {
+            .op = MATCH_EQ, .name = d->common_labels.at[i].name, .value = d->common_labels.at[i].value};
+        buf_c(&matchers, i ? "," : "");
+        match_print(&matchers, &m);
+    }
+    buf_char(&matchers, '}');
+    buf_str(&url, d->external_url);
+    buf_str(&url, d->silence_path);
+    url_escape_query(&url, buf_view(&matchers));
+    Str ret = d->common_labels.len ? arena_dup(arena, buf_view(&url)) : S("");
+    buf_done(&matchers);
+    buf_done(&url);
+    return ret;
+}
+
+static Str card_links(const NotifyData *d, Arena *arena)
+{
+    Buf b;
+    if (!d->len)
+        return S("");
+    buf_init(&b, 1 << 18);
+    put_link(&b, "Graph", d->alerts[0].generator_url);
+    if (notify_is_firing(d))
+        put_link(&b, "Silence", silence_url(d, arena));
+    put_link(&b, "Dashboard", labels_get(d->alerts[0].annotations, S("dashboard_url")));
+    put_link(&b, "Runbook", labels_get(d->alerts[0].annotations, S("runbook_url")));
+    Str ret = arena_dup(arena, buf_view(&b));
+    buf_done(&b);
+    return ret;
 }
 
 static i64 card_time(const NotifyData *d)
@@ -326,8 +422,7 @@ static Err card_body(const IntegrationConfig *c, TmplSet *set, const NotifyData 
                      Buf *out, Why *why)
 {
     Str content;
-    Embed e = {.color = notify_is_firing(d) ? COLOR_FIRING : COLOR_RESOLVED,
-               .timestamp_ms = card_time(d) / NS_PER_MS};
+    Embed e = {.color = card_color(d), .timestamp_ms = card_time(d) / NS_PER_MS};
     content = notify_text(set, d, c->content, arena);
     e.title = notify_text(set, d, c->title, arena);
     e.title = str_trim(e.title);
@@ -343,6 +438,8 @@ static Err card_body(const IntegrationConfig *c, TmplSet *set, const NotifyData 
     e.description = str_trim(e.description);
     if (!c->has_message && !d->part)
         card_fields(&e, d);
+    if (!d->part)
+        e.links = card_links(d, arena);
     if (d->len && is_link(d->alerts[0].generator_url) && d->alerts[0].generator_url.len <= 2048)
         e.url = d->alerts[0].generator_url;
     else if (is_link(d->external_url))

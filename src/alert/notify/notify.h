@@ -19,6 +19,7 @@ typedef struct NotifyAlert {
 } NotifyAlert;
 typedef struct NotifyData {
     Str receiver, external_url, group_key;
+    Str silence_path; /* what follows external_url where a silence is made from a filter; empty: there is no such page */
     Str status; /* shown instead of what the alerts say, when not empty */
     Str reason; /* "first notification", "new alerts added", ... */
     const NotifyAlert *alerts;

@@ -387,11 +387,74 @@ static void test_pagers(void **state)
     member(NULL, "");
 }
 
+/* The card: the worst severity's colour, labels as fields, links; no link that is none. */
+static void test_card(void **state)
+{
+    static const struct {
+        const char *severity;
+        int color;
+    } rows[] = {{"critical", 0x992d22},
+                {"page", 0x992d22},
+                {"Warning", 0xe67e22},
+                {"info", 0x3498db},
+                {"", 0x992d22}};
+    AlertConfig *c = alert_config_discord((Secret){S("https://discord.example/api/webhooks/1/SECRETtoken")});
+    Why why = {0};
+    u32 n;
+    const IntegrationConfig *i = &alert_config_receivers(c, &n)[0].integrations[0];
+    TmplSet *set = notify_templates_new();
+    for (size_t k = 0; k < COUNT_OF(rows); k++)
+        for (int resolved = 0; resolved <= 1; resolved++) {
+            Label labels[] = {
+                {S("alertname"), S("A")}, {S("job"), S("j(1)")}, {S("severity"), str_c(rows[k].severity)}};
+            Label notes[] = {{S("dashboard_url"), S("https://d/(x)")},
+                             {S("runbook_url"), S("javascript:alert(1)")}};
+            NotifyAlert a = {.labels = {labels, rows[k].severity[0] ? 3 : 2},
+                             .annotations = {notes, 2},
+                             .starts_ns = NS_PER_SEC,
+                             .ends_ns = resolved ? 2 * NS_PER_SEC : 0,
+                             .is_resolved = resolved,
+                             .generator_url = S("http://g/?q=1")};
+            NotifyData d = {.external_url = S("http://me:9090"),
+                            .silence_path = S("/silences?new=1&filter="),
+                            .group_key = S("{}:{}"),
+                            .alerts = &a,
+                            .len = 1};
+            Arena arena;
+            Buf body;
+            json_error_t err;
+            arena_init(&arena, NULL, 1 << 20);
+            buf_init(&body, 1 << 20);
+            notify_set_common(&d, &arena);
+            assert_ok(discord_body(i, set, &d, DISCORD_POST, &arena, &body, &why), &why);
+            json_t *root = json_loads(buf_cstr(&body), 0, &err),
+                   *card = json_array_get(json_object_get(root, "embeds"), 0),
+                   *fields = json_object_get(card, "fields"),
+                   *links = json_array_get(fields, json_array_size(fields) - 1);
+            assert_int_equal(json_integer_value(json_object_get(card, "color")),
+                             resolved ? 0x2ecc71 : rows[k].color);
+            assert_string_equal(json_string_value(json_object_get(json_array_get(fields, 0), "name")), "job");
+            const char *text = json_string_value(json_object_get(links, "value"));
+            assert_non_null(strstr(text, "[Graph](http://g/?q=1)"));
+            assert_non_null(strstr(text, "[Dashboard](https://d/%28x%29)"));
+            assert_null(strstr(text, "Runbook"));
+            const char *silence =
+                strstr(text, "[Silence](http://me:9090/"
+                             "silences?new=1&filter=%7Balertname%3D%22A%22%2Cjob%3D%22j%281%29%22");
+            assert_true((silence == NULL) == (resolved != 0));
+            json_decref(root);
+            buf_done(&body);
+            arena_done(&arena);
+        }
+    tmpl_set_free(set);
+    alert_config_unref(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_slack),     cmocka_unit_test(test_telegram),
                                        cmocka_unit_test(test_pagerduty), cmocka_unit_test(test_pushover),
                                        cmocka_unit_test(test_webhook),   cmocka_unit_test(test_rooms),
-                                       cmocka_unit_test(test_pagers)};
+                                       cmocka_unit_test(test_pagers),    cmocka_unit_test(test_card)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
