@@ -30,7 +30,7 @@ export const root: string = (() => {
   return at > 0 ? page.slice(0, at) : '';
 })();
 
-export async function api<T>(path: string, params: Record<string, string | string[]> = {}, signal?: AbortSignal): Promise<Answer<T>> {
+export async function api<T>(path: string, params: Record<string, string | string[]> = {}, signal?: AbortSignal, parse: (text: string) => unknown = JSON.parse): Promise<Answer<T>> {
   const form = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
     for (const one of Array.isArray(value) ? value : [value]) form.append(key, one);
@@ -47,7 +47,7 @@ export async function api<T>(path: string, params: Record<string, string | strin
   const text = await response.text();
   let body: { status?: string; data?: T; error?: string; errorType?: string; warnings?: string[]; infos?: string[] };
   try {
-    body = JSON.parse(text);
+    body = parse(text) as typeof body;
   } catch {
     throw new ApiError('unavailable', text.slice(0, 300) || `The server answered ${response.status}.`, response.status);
   }

@@ -128,9 +128,9 @@ export function CopyButton({ text, label }: { text: string; label: string }): JS
 }
 
 /** Hands the browser a file. */
-export function download(name: string, type: string, text: string): void {
+export function download(name: string, type: string, text: string | Blob): void {
   const a = document.createElement('a');
-  a.href = URL.createObjectURL(new Blob([text], { type }));
+  a.href = URL.createObjectURL(text instanceof Blob ? text : new Blob([text], { type }));
   a.download = name;
   a.click();
   setTimeout(() => URL.revokeObjectURL(a.href), 10_000);

@@ -97,6 +97,10 @@ journey('edit: queries, the wrong token, legends, transformations, overrides', a
   await page.locator('.query-told').getByText(/\d+ series/).waitFor();
   await page.getByLabel('Text', { exact: true }).fill('job {{job}}');
   await page.locator('.preview .legend .name', { hasText: 'job steady' }).waitFor();
+  await page.getByRole('button', { name: 'Menu of First' }).click();
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save as PNG' }).click()]), picture = readFileSync(await saved.path());
+  assert.equal(picture.subarray(1, 4).toString(), 'PNG');
+  assert(picture.readUInt32BE(16) > 300 && picture.readUInt32BE(20) > 150, 'it has a size');
   await page.getByRole('button', { name: 'Duplicate query A' }).click();
   await page.getByRole('region', { name: 'Query B' }).waitFor();
   await page.getByRole('button', { name: 'Hide query A' }).click();
@@ -145,6 +149,7 @@ journey('edit: panels are moved, sized, copied and removed, by pointer and by ke
   await page.mouse.move(main.x + 8, handle.y + 8, { steps: 6 });
   await page.mouse.up();
   await page.waitForFunction(() => document.querySelector('[data-panel="2"]').getBoundingClientRect().left < document.querySelector('[data-panel="1"]').getBoundingClientRect().right && document.querySelector('[data-panel="1"]').getBoundingClientRect().top > document.querySelector('[data-panel="2"]').getBoundingClientRect().top);
+  await page.getByRole('button', { name: 'Size Second' }).hover(); // it has come to rest
   const corner = await page.getByRole('button', { name: 'Size Second' }).boundingBox();
   await page.mouse.move(corner.x + 8, corner.y + 8);
   await page.mouse.down();

@@ -1,5 +1,6 @@
 // From a panel's queries to frames: which store is asked, what, and how its answer becomes columns.
 import type { Series } from '../api';
+import type { ColumnSeries } from './columns';
 import type { Field, Frame, Labels } from './frames';
 import type { Dashboard, DatasourceRef, Target } from './schema';
 import { describeSource } from './variables';
@@ -49,16 +50,16 @@ function nameOf(metric: Labels, legend: string | undefined, expr: string): strin
 const time = (values: number[]): Field => ({ name: 'Time', type: 'time', config: {}, values });
 
 /** Each series as a frame of times and values. */
-export function seriesFrames(result: Series[], refId: string, legend: string | undefined, expr: string, stepMs: number): Frame[] {
+export function seriesFrames(result: ColumnSeries[], refId: string, legend: string | undefined, expr: string, stepMs: number): Frame[] {
   return result.map((s): Frame => {
     const points = s.values ?? (s.value ? [s.value] : []), histograms = s.histograms ?? (s.histogram ? [s.histogram] : []), name = nameOf(s.metric, legend, expr);
-    const times = new Array<number>(points.length), values = new Array<number>(points.length);
+    const times = s.columns?.times ?? new Array<number>(points.length), values = s.columns?.values ?? new Array<number>(points.length);
     for (let i = 0; i < points.length; i++) {
       times[i] = points[i][0] * 1000;
       const text = points[i][1];
       values[i] = text === '+Inf' ? Infinity : text === '-Inf' ? -Infinity : Number(text);
     }
-    for (const [at, h] of points.length ? [] : histograms) {
+    for (const [at, h] of points.length || s.columns ? [] : histograms) {
       times.push(at * 1000);
       values.push(Number(h.count));
     }

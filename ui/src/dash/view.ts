@@ -1,6 +1,7 @@
 // A dashboard that is open: its time, its variables and their choices, and the answers of its panels. Pages read the signals; nothing here draws.
 import { signal, type Signal } from '@preact/signals';
 import { api, ApiError, type QueryData, type Series } from '../api';
+import { parseColumns, type ColumnSeries } from './columns';
 import { evaluate } from './expr';
 import type { Field, Frame } from './frames';
 import { aligned, durationMs, intervalFor, parseTime, printStep, stepsFor, type Span, type Steps } from './range';
@@ -10,13 +11,15 @@ import { bucketFrames, legendText, resolveSource, seriesFrames, tableFrame, type
 import { ALL, choose, customOptions, datasourceOptions, intervalOptions, looksLikeMetric, optionsFrom, parseVariableQuery, queryText, scopeOf, toUrl, validated, waves, withFilters } from './variables';
 import { formats, interpolate, plain, promql, urlPart, type Format, type Scope, type Value } from './vars';
 
-export interface Asked { refId: string; expr: string; kind: string; start?: number; end: number; step?: number; ms: number; series: number; raw?: QueryData }
+export interface Asked { refId: string; expr: string; kind: string; start?: number; end: number; step?: number; ms: number; series: number }
 export interface Answer { frames: Frame[]; errors: { refId: string; error: ApiError }[]; notes: string[]; missing: string[]; unknown: string[]; asked: Asked[]; span: Span; steps: Steps }
 export interface Region { from: number; to: number; title: string; text: string; tags: string[]; color: string; name: string }
 
 export const queue = new RequestQueue(6);
 const key = (path: string, params: Record<string, string | string[]>): string => `${path}?${JSON.stringify(params)}`;
 const ask = <T>(path: string, params: Record<string, string | string[]>, signal?: AbortSignal): Promise<{ data: T; warnings: string[]; infos: string[] }> => queue.ask(key(path, params), (s) => api<T>(path, params, s), signal);
+/** Ranges that become columns. */
+const askColumns = (params: Record<string, string>, signal?: AbortSignal): Promise<{ data: QueryData; warnings: string[]; infos: string[] }> => queue.ask(`${key('query_range', params)} columns`, (s) => api<QueryData>('query_range', params, s, parseColumns), signal);
 const asError = (e: unknown): ApiError => (e instanceof ApiError ? e : new ApiError('internal', e instanceof Error ? e.message : String(e), 0));
 
 export type Locals = Record<string, Value>;
@@ -235,10 +238,10 @@ export class View {
     const frames: Frame[] = [], asked: Asked[] = [], notes: string[] = [];
     for (const kind of kinds) {
       const at = (span.to / 1000).toFixed(3);
-      const got = await (kind === 'instant' ? ask<QueryData>('query', { query: expr, time: at }, signal) : ask<QueryData>('query_range', { query: expr, start, end, step: String(step / 1000) }, signal));
+      const got = await (kind === 'instant' ? ask<QueryData>('query', { query: expr, time: at }, signal) : isTable ? ask<QueryData>('query_range', { query: expr, start, end, step: String(step / 1000) }, signal) : askColumns({ query: expr, start, end, step: String(step / 1000) }, signal));
       notes.push(...got.warnings, ...got.infos);
-      const result: Series[] = got.data.resultType === 'scalar' || got.data.resultType === 'string' ? [{ metric: {}, value: got.data.result as Series['value'] }] : (got.data.result as Series[]);
-      asked.push({ refId: t.refId, expr, kind, start: kind === 'range' ? Number(start) : undefined, end: Number(kind === 'range' ? end : at), step: kind === 'range' ? step / 1000 : undefined, ms: performance.now() - began, series: result.length, raw: got.data });
+      const result: ColumnSeries[] = got.data.resultType === 'scalar' || got.data.resultType === 'string' ? [{ metric: {}, value: got.data.result as Series['value'] }] : (got.data.result as ColumnSeries[]);
+      asked.push({ refId: t.refId, expr, kind, start: kind === 'range' ? Number(start) : undefined, end: Number(kind === 'range' ? end : at), step: kind === 'range' ? step / 1000 : undefined, ms: performance.now() - began, series: result.length });
       if (isTable) {
         if (result.length) frames.push(tableFrame(result, t.refId, !many));
         continue;

@@ -105,6 +105,11 @@ export interface FrameProps {
   actions?: Action[]; /** What an editor puts into the head: handles. */ tools?: ComponentChildren; onAnswer?: (a: Answer) => void;
 }
 
+const turns = new MessageChannel(), line: (() => void)[] = [];
+turns.port1.onmessage = () => { line.shift()?.(); if (line.length) turns.port2.postMessage(0); };
+/** A task of its own: those who wait are let on one by one. */
+const nextTurn = (): Promise<void> => new Promise((go) => { line.push(go); if (line.length === 1) turns.port2.postMessage(0); });
+
 /** What of a panel its answer depends on. */
 const questions = new WeakMap<Panel, string>();
 function question(p: Panel): string {
@@ -128,7 +133,9 @@ export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, 
     if (!seen || !isReady || !needsData || asked.current === key) return;
     const abort = new AbortController();
     setLoading(true);
-    view.query(panel, width, locals, abort.signal).then((a) => {
+    // Answers that come together are drawn one after the other, so that the page stays awake between them.
+    view.query(panel, width, locals, abort.signal).then((a) => nextTurn().then(() => a)).then((a) => {
+      if (abort.signal.aborted) return;
       asked.current = key;
       view.answers.set(panel.id, a);
       onAnswer?.(a);
@@ -174,6 +181,7 @@ export function PanelFrame({ panel, view, locals, width, height, alone, onZoom, 
               {first && <li><a href={href('/query', { 'g0.expr': view.answers.get(panel.id)?.asked[0]?.expr ?? String(first.expr), 'g0.tab': '0' })} data-page>{t('Open in Query')}</a></li>}
               {needsData && <li><button type="button" disabled={!answer} onClick={() => { close(); setInspect(true); }}>{t('Inspect')}</button></li>}
               {needsData && <li><button type="button" disabled={!answer} onClick={() => { close(); download(`${(title || 'panel').replace(/[^\w.-]+/g, '-')}.csv`, 'text/csv', framesToCsv(frames)); }}>{t('Save as CSV')}</button></li>}
+              {/^(timeseries|trend|heatmap)$/.test(panel.type) && <li><button type="button" disabled={!answer} onClick={() => { close(); const e = box.current; if (e) void import('./picture').then((m) => m.pictureOf(e, title)).then((b) => b && download(`${(title || 'panel').replace(/[^\w.-]+/g, '-')}.png`, 'image/png', b)); }}>{t('Save as PNG')}</button></li>}
             </ul>
           )}
         </Menu>

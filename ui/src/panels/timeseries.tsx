@@ -1,8 +1,9 @@
 // Time series on uPlot: lines, bars and points, several axes, stacking, thresholds, regions, a legend with figures, a tooltip, keys.
 import type { JSX } from 'preact';
-import { useEffect, useId, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { finite } from '../dash/columns';
 import { alpha, colorByName, continuous, readable, type Theme } from '../dash/colors';
 import { seriesColor, shownText } from '../dash/display';
 import type { ShownField, ShownFrame } from '../dash/fieldconfig';
@@ -18,6 +19,12 @@ interface Plan { times: number[]; lines: Line[]; drawn: (number | null | undefin
 
 const custom = (f: ShownField): Record<string, any> => f.config.custom ?? {};
 
+/** Times that rise, without a gap. */
+function isWhole(x: number[], step: number): boolean {
+  for (let i = 0; i < x.length; i++) if (!Number.isFinite(x[i]) || (i && (x[i] <= x[i - 1] || x[i] - x[i - 1] > step * 1.5))) return false;
+  return true;
+}
+
 /** Every number of every frame as a line on one column of times (seconds). Gaps wider than the step break a line. */
 export function linesOf(frames: ShownFrame[], theme: Theme): { times: number[]; lines: Line[] } {
   const parts: { x: number[]; field: ShownField; frame: ShownFrame }[] = [];
@@ -27,20 +34,20 @@ export function linesOf(frames: ShownFrame[], theme: Theme): { times: number[]; 
     for (const field of frame.fields) if ((field.type === 'number' || field.type === 'boolean') && !custom(field).hideFrom?.viz) parts.push({ x: time.values, field, frame });
   }
   if (!parts.length) return { times: [], lines: [] };
-  const step = Math.min(...parts.map((p) => Number(p.field.config.interval) || Infinity)), all = new Set<number>();
-  for (const x of new Set(parts.map((p) => p.x))) {
+  const step = Math.min(...parts.map((p) => Number(p.field.config.interval) || Infinity)), only = parts.every((p) => p.x === parts[0].x) && isWhole(parts[0].x, step) ? parts[0].x : null, all = new Set<number>();
+  for (const x of only ? [] : new Set(parts.map((p) => p.x))) {
     for (let i = 0; i < x.length; i++) {
       // One empty place in each gap is enough to break the line there.
       if (i && Number.isFinite(step) && x[i] - x[i - 1] > step * 1.5) all.add(x[i - 1] + step);
       all.add(x[i]);
     }
   }
-  const ms = [...all].filter((v) => Number.isFinite(v)).sort((a, b) => a - b), at = new Map(ms.map((v, i) => [v, i]));
+  const ms = only ?? [...all].filter((v) => Number.isFinite(v)).sort((a, b) => a - b), at = only ? null : new Map(ms.map((v, i) => [v, i]));
   const lines = parts.map(({ x, field, frame }): Line => {
-    const c = custom(field), values: (number | null)[] = new Array(ms.length).fill(null), negative = c.transform === 'negative-Y', zero = field.config.nullValueMode === 'null as zero';
-    if (zero) values.fill(0);
-    for (let i = 0; i < x.length; i++) {
-      const k = at.get(x[i]), v = field.type === 'boolean' ? Number(field.values[i]) : field.values[i];
+    const c = custom(field), negative = c.transform === 'negative-Y', zero = field.config.nullValueMode === 'null as zero', isPlain = only !== null && !c.transform && finite.has(field.values), values: (number | null)[] = isPlain ? field.values : new Array(ms.length).fill(null);
+    if (zero && !isPlain) values.fill(0);
+    for (let i = 0; i < x.length && !isPlain; i++) {
+      const k = at ? at.get(x[i]) : i, v = field.type === 'boolean' ? Number(field.values[i]) : field.values[i];
       if (k !== undefined && typeof v === 'number' && Number.isFinite(v)) values[k] = negative ? -v : v;
     }
     if (c.transform === 'constant') { const first = values.find((v) => v !== null) ?? null; values.fill(first); }
@@ -95,7 +102,27 @@ function spanned(values: (number | null)[], times: number[], span: unknown): (nu
 
 const axisFont = '12px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif';
 const binarySteps = Array.from({ length: 80 }, (_, i) => 2 ** (i - 10));
-const cssColor = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// Asking for a style makes the browser settle all it has not yet drawn: once for each theme is enough.
+const cssColors = new Map<string, string>();
+function cssColor(name: string, theme: Theme): string {
+  let color = cssColors.get(name + theme);
+  if (color === undefined) cssColors.set(name + theme, (color = getComputedStyle(document.documentElement).getPropertyValue(name).trim()));
+  return color;
+}
+/** Widths of axis texts, which charts of a dashboard share. */
+const widths = new Map<string, number>();
+function textWidth(ctx: CanvasRenderingContext2D, text: string): number {
+  let w = widths.get(text);
+  if (w === undefined) {
+    ctx.save();
+    ctx.font = axisFont;
+    w = ctx.measureText(text).width;
+    ctx.restore();
+    if (widths.size > 2000) widths.clear();
+    widths.set(text, w);
+  }
+  return w;
+}
 
 function timeTicks(view: View): uPlot.Axis.DynamicValues {
   return (_u, times, _axis, _space, step) => {
@@ -187,7 +214,7 @@ function scalesOf(lines: Line[], plan: Plan): uPlot.Scales {
 }
 
 function axesOf(lines: Line[], view: View, theme: Theme, width: number): uPlot.Axis[] {
-  const grid = cssColor('--grid'), base = { stroke: cssColor('--muted'), grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: axisFont }, seen = new Set<string>(), out: uPlot.Axis[] = [{ ...base, size: 30, gap: 5, space: 70, values: timeTicks(view) }];
+  const grid = cssColor('--grid', theme), base = { stroke: cssColor('--muted', theme), grid: { stroke: grid, width: 1 }, ticks: { show: false }, font: axisFont }, seen = new Set<string>(), out: uPlot.Axis[] = [{ ...base, size: 30, gap: 5, space: 70, values: timeTicks(view) }];
   let left = false;
   for (const l of lines) {
     if (seen.has(l.scale)) continue;
@@ -206,10 +233,7 @@ function axesOf(lines: Line[], view: View, theme: Theme, width: number): uPlot.A
       grid: { ...base.grid, show: c.axisGridShow ?? !right }, stroke: c.axisColorMode === 'series' ? readable(l.color, theme) : base.stroke,
       size: (u, texts) => {
         if (c.axisWidth > 0) return c.axisWidth;
-        u.ctx.save();
-        u.ctx.font = axisFont;
-        const w = Math.ceil(Math.max(16, ...(texts ?? []).map((x) => u.ctx.measureText(x ?? '').width))) + 12;
-        u.ctx.restore();
+        const w = Math.ceil(Math.max(16, ...(texts ?? []).map((x) => textWidth(u.ctx, x ?? '')))) + 12;
         return Math.min(w, Math.max(40, width * 0.4));
       },
     });
@@ -302,13 +326,13 @@ function fillTip(tip: HTMLElement, lines: Line[], hidden: Set<number>, times: nu
 interface LegendProps { lines: Line[]; hidden: Set<number>; options: Record<string, any>; onToggle: (i: number, only: boolean) => void; onPoint: (i: number | null) => void; maxHeight: number }
 
 function Mark({ line }: { line: Line }): JSX.Element {
-  return <svg width="14" height="10" aria-hidden="true"><line x1="0" y1="5" x2="14" y2="5" stroke={line.color} stroke-width="3.500" stroke-dasharray={line.custom.lineStyle?.fill === 'dash' ? '4 2' : undefined} /></svg>;
+  return <i class="swatch" style={line.custom.lineStyle?.fill === 'dash' ? { borderTop: `3px dashed ${line.color}`, height: 0 } : { background: line.color }} />;
 }
 
 const legendRows = 120;
 
 export function SeriesLegend({ lines, hidden, options, onToggle, onPoint, maxHeight }: LegendProps): JSX.Element | null {
-  const [all, setAll] = useState(false), calcs: string[] = (options.calcs ?? []).map((c: string) => reducerId(c)).filter(Boolean);
+  const pointed = useRef<number | null>(null), [all, setAll] = useState(false), calcs: string[] = (options.calcs ?? []).map((c: string) => reducerId(c)).filter(Boolean);
   const [sort, setSort] = useState<{ by: string; desc: boolean } | null>(options.sortBy ? { by: String(options.sortBy), desc: !!options.sortDesc } : null);
   const rows = useMemo(() => lines.map((line, i) => ({ line, i, stats: reduceAll(line.field, calcs) })).filter(({ line }) => !line.custom.hideFrom?.legend && !(options.hideEmpty && line.values.every((v) => v === null)) && !(options.hideZero && line.values.every((v) => !v))), [lines, calcs.join()]);
   const sorted = useMemo(() => {
@@ -321,18 +345,23 @@ export function SeriesLegend({ lines, hidden, options, onToggle, onPoint, maxHei
   if (!rows.length) return null;
   const shown = all ? sorted : sorted.slice(0, legendRows), more = sorted.length > shown.length && <button type="button" class="link" onClick={() => setAll(true)}>{t('Show all {0} series', sorted.length)}</button>;
   const text = (l: Line, v: unknown, id: string): string => (id === 'count' ? String(v ?? '') : visible(shownText(l.field.display(v))));
-  const button = (line: Line, i: number, extra?: JSX.Element[]): JSX.Element => (
-    <button type="button" class={`series ${hidden.has(i) ? 'off' : ''}`} aria-pressed={!hidden.has(i)} title={t('Click or Enter: only this one, and back. Ctrl-click or Space: hide or show.')} onClick={(e) => onToggle(i, !(e.ctrlKey || e.metaKey || e.shiftKey))}
-      onKeyDown={(e) => { if (e.key === ' ') { e.preventDefault(); onToggle(i, false); } }} onKeyUp={(e) => e.key === ' ' && e.preventDefault()} onPointerEnter={() => onPoint(i)} onPointerLeave={() => onPoint(null)} onFocus={() => onPoint(i)} onBlur={() => onPoint(null)}>
-      <Mark line={line} /><span class="name">{line.name}</span>{extra}
-    </button>
-  );
+  const button = (line: Line, i: number, extra?: JSX.Element[]): JSX.Element => <button type="button" class={`series ${hidden.has(i) ? 'off' : ''}`} data-i={i} aria-pressed={!hidden.has(i)}><Mark line={line} /><span class="name">{line.name}</span>{extra}</button>;
+  // One set of ears for all: a legend of hundreds of series has hundreds of buttons.
+  const which = (e: Event): number | null => { const b = (e.target as Element).closest<HTMLElement>('button.series'); return b ? Number(b.dataset.i) : null; };
+  const point = (i: number | null): void => { if (i !== pointed.current) onPoint((pointed.current = i)); };
+  const ears = {
+    title: t('Click or Enter: only this one, and back. Ctrl-click or Space: hide or show.'),
+    onClick: (e: MouseEvent) => { const i = which(e); if (i !== null) onToggle(i, !(e.ctrlKey || e.metaKey || e.shiftKey)); },
+    onKeyDown: (e: KeyboardEvent) => { const i = e.key === ' ' ? which(e) : null; if (i !== null) { e.preventDefault(); onToggle(i, false); } },
+    onKeyUp: (e: KeyboardEvent) => { if (e.key === ' ' && which(e) !== null) e.preventDefault(); },
+    onPointerOver: (e: Event) => point(which(e)), onPointerLeave: () => point(null), onFocusIn: (e: Event) => point(which(e)), onFocusOut: () => point(null),
+  };
   if (options.displayMode === 'table') {
     const head = (label: string): JSX.Element => (
       <th scope="col" class={label === t('Name') ? '' : 'num'} aria-sort={sort?.by === label ? (sort.desc ? 'descending' : 'ascending') : undefined}><button type="button" class="sort" onClick={() => setSort(sort?.by !== label ? { by: label, desc: true } : sort.desc ? { by: label, desc: false } : null)}>{label}{sort?.by === label ? (sort.desc ? ' ▾' : ' ▴') : ''}</button></th>
     );
     return (
-      <div class="legend-box" tabIndex={0} role="group" aria-label={t('Series')} style={{ maxHeight: `${maxHeight}px` }}>
+      <div class="legend-box" tabIndex={0} role="group" aria-label={t('Series')} {...ears} style={{ maxHeight: `${maxHeight}px` }}>
         <table class="legend-table"><thead><tr>{head(t('Name'))}{calcs.map((c) => head(reducerName(c)))}</tr></thead>
           <tbody>{shown.map(({ line, i, stats }) => <tr class={hidden.has(i) ? 'off' : ''}><td>{button(line, i)}</td>{calcs.map((c) => <td class="num">{text(line, stats[c], c)}</td>)}</tr>)}</tbody></table>
         {more}
@@ -340,7 +369,7 @@ export function SeriesLegend({ lines, hidden, options, onToggle, onPoint, maxHei
     );
   }
   return (
-    <ul class="legend" aria-label={t('Series')} tabIndex={0} style={{ maxHeight: `${maxHeight}px` }}>
+    <ul class="legend" aria-label={t('Series')} tabIndex={0} {...ears} style={{ maxHeight: `${maxHeight}px` }}>
       {shown.map(({ line, i, stats }) => <li>{button(line, i, calcs.map((c) => <span class="num">{reducerName(c)}: {text(line, stats[c], c)}</span>))}</li>)}
       {more && <li>{more}</li>}
     </ul>
@@ -367,7 +396,7 @@ export function TimeSeriesPanel(props: TimeChartProps): JSX.Element {
   const { times, lines } = useMemo(() => linesOf(frames, theme), [frames, theme]);
   const plan = useMemo((): Plan => { const s = stacked(lines, hidden, times.length); return { times, lines, drawn: s.drawn.map((v, i) => spanned(v, times, lines[i].custom.spanNulls)), bands: s.bands }; }, [lines, hidden, times]);
   const names = lines.map((l) => `${l.name}\n${l.color}\n${l.scale}\n${l.custom.drawStyle}`).join('\u0000');
-  const live = useRef({ props, plan, hidden, byKey: false });
+  const live = useRef<{ props: TimeChartProps; plan: Plan; hidden: Set<number>; byKey: boolean; fresh: uPlot | null }>({ props, plan, hidden, byKey: false, fresh: null });
   live.current = { ...live.current, props, plan, hidden };
   useEffect(() => setHidden(new Set()), [lines.map((l) => l.name).join('\u0000')]);
 
@@ -397,7 +426,8 @@ export function TimeSeriesPanel(props: TimeChartProps): JSX.Element {
     e.style.top = `${Math.max(-30, Math.min(y - e.offsetHeight / 2, u.root.clientHeight - e.offsetHeight + 60))}px`;
   };
 
-  useEffect(() => {
+  // With the page's own change, not after it: charts whose answers come together are then not all made in one task.
+  useLayoutEffect(() => {
     const el = box.current;
     if (!el) return;
     const sync = view.dashboard.crosshair > 0;
@@ -423,15 +453,19 @@ export function TimeSeriesPanel(props: TimeChartProps): JSX.Element {
       },
     }, [times, ...plan.drawn] as uPlot.AlignedData, el);
     plot.current = u;
+    live.current.fresh = u;
     return () => {
       u.destroy();
       plot.current = null;
     };
   }, [names, theme, lines.some((l) => l.custom.stacking?.mode && l.custom.stacking.mode !== 'none') ? hidden : null, panel, frames.length && times.length > plotWidth / 6]);
-  useEffect(() => plot.current?.setSize({ width: plotWidth, height: plotHeight }), [plotWidth, plotHeight]);
-  useEffect(() => plot.current?.setData([times, ...plan.drawn] as uPlot.AlignedData), [plan]);
-  useEffect(() => { const u = plot.current; u?.batch(() => lines.forEach((_, i) => u.series[i + 1] && u.series[i + 1].show !== !hidden.has(i) && u.setSeries(i + 1, { show: !hidden.has(i) }))); }, [hidden]);
-  useEffect(() => plot.current?.redraw(false), [view.regions.value]);
+  // A chart just made has all this already.
+  const old = (): uPlot | null => (plot.current === live.current.fresh ? null : plot.current);
+  useEffect(() => old()?.setSize({ width: plotWidth, height: plotHeight }), [plotWidth, plotHeight]);
+  useEffect(() => old()?.setData([times, ...plan.drawn] as uPlot.AlignedData), [plan]);
+  useEffect(() => { const u = old(); u?.batch(() => lines.forEach((_, i) => u.series[i + 1] && u.series[i + 1].show !== !hidden.has(i) && u.setSeries(i + 1, { show: !hidden.has(i) }))); }, [hidden]);
+  useEffect(() => old()?.redraw(false), [view.regions.value]);
+  useEffect(() => { live.current.fresh = null; });
 
   const toggle = (i: number, only: boolean): void => {
     const next = new Set(hidden);
@@ -479,6 +513,8 @@ export function TimeSeriesPanel(props: TimeChartProps): JSX.Element {
 
 /** Points that no line reaches are drawn as dots. */
 function loners(u: uPlot, k: number): number[] | null {
-  const row = u.data[k] as (number | null)[], out = row.flatMap((v, i) => (v != null && (row[i - 1] ?? null) === null && (row[i + 1] ?? null) === null ? [i] : []));
+  const row = u.data[k] as (number | null)[], out: number[] = [];
+  if (finite.has(row as number[]) && row.length > 1) return null;
+  for (let i = 0; i < row.length; i++) if (row[i] != null && row[i - 1] == null && row[i + 1] == null) out.push(i);
   return out.length ? out : null;
 }
