@@ -100,6 +100,7 @@ function DeliveryStation({ i }: { i: PathIntegration }): JSX.Element {
   return (
     <Station name="Delivery" verdict={verdict} title={<><b>{visible(i.integration)}</b>: {t(text)}{i.lastNotified && i.verdict === 'notified' ? <> <span class="muted">({t('last')} <Since at={i.lastNotified} />)</span></> : null}</>}>
       {i.lastError && verdict !== 'pass' && verdict !== 'off' && <p class="small bad-text">{visible(i.lastError)}</p>}
+      {i.deliveries.length > 0 && <p class="small muted">{t('The last deliveries of its group, the latest first:')}</p>}
       {i.deliveries.length > 0 && (
         <ol class="ledger small">{i.deliveries.map((d) => <li><span class={`step ${d.state.replace(' ', '-')}`}>{t(d.state)}</span> {time(d.at)} {d.id && <code class="muted">{d.id}</code>} {d.reason && <span class="bad-text">{visible(d.reason)}</span>}</li>)}</ol>
       )}

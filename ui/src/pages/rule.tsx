@@ -91,13 +91,14 @@ function Pairs({ of, title, hints, long, onChange }: { of: [string, string][]; t
 
 // ---- what it gives now ----
 /** Where the steps of a chart are longer than the rule's, each shows the worst value since the one before. */
-async function drawn(query: string, threshold: Threshold | undefined, start: number, end: number, interval: number, signal: AbortSignal): Promise<Range & { more: number }> {
-  const step = Math.max(1, Math.ceil((end - start) / 240)), value = threshold?.query ?? query;
+async function drawn(query: string, threshold: Threshold | undefined, begin: number, end: number, interval: number, signal: AbortSignal): Promise<Range & { more: number }> {
+  // The last step is the end, so that what happens now is seen.
+  const step = Math.max(1, Math.ceil((end - begin) / 240)), start = end - Math.floor((end - begin) / step) * step, value = threshold?.query ?? query;
   const worst = interval && step >= 2 * interval && threshold ? `${threshold.op.startsWith('<') ? 'min' : 'max'}_over_time((${value})[${step}s:${interval}s])` : value;
   const { data } = await rangeQuery(worst, start, end, step, signal);
   const all: Series[] = data.resultType === 'matrix' ? data.result : [];
   const series = all.slice(0, mostDrawn), at = threshold?.value;
-  if (at !== undefined && at !== null) series.push({ metric: { __name__: `${t('threshold')} ${threshold?.op} ${at}` }, values: [[start, String(at)], [end, String(at)], ...Array.from({ length: 240 }, (_, i): [number, string] => [start + i * step, String(at)])] });
+  if (at !== undefined && at !== null) series.push({ metric: { __name__: `${t('threshold')} ${threshold?.op} ${at}` }, values: Array.from({ length: (end - start) / step + 1 }, (_, i): [number, string] => [start + i * step, String(at)]) });
   return { series, start, end, step, more: Math.max(0, all.length - mostDrawn) };
 }
 
