@@ -4,7 +4,7 @@ A rule sees a Locus: an expression whose answers differ although those of its pa
 """
 import json, math, os, re
 from harness import ROOT
-from judge import POSITION, UNSTEADY, differing  # judge imports this file last
+from judge import POSITION, UNSTEADY, differing, to_ms  # judge imports this file last
 
 # ---- shapes ----
 
@@ -169,7 +169,7 @@ def quantile_of_odd(locus):
     negative, widths = set(), {}
     for p in inputs(locus):
         buckets = p[1].get('buckets', []) if is_hist(p) else []
-        if any(float(b[3]) < 0 or b[3] == 'NaN' for b in buckets):
+        if any(float(b[3]) < 0 or b[3] == 'NaN' for b in buckets) or is_hist(p) and float(p[1]['count']) < 0:  # a zero bucket below zero is not shown
             negative.add(p[0])
         zero = [float(b[2]) for b in buckets if b[0] == 3 and float(b[1]) == -float(b[2])]
         if zero and len({b[0] for b in buckets} & {0, 1}) < 2:
@@ -208,6 +208,64 @@ def neighbours_value(locus):
         if not is_hist(p) or not is_hist(q) or not any(is_hist(x) and x[0] > q[0] and x[1].get('buckets') == q[1].get('buckets') for x in locus.diff[2][key]):
             return False
     return True
+
+
+def held(h):
+    """Interval -> observations."""
+    return {(float(b[1]), float(b[2])): float(b[3]) for b in h.get('buckets', [])}
+
+
+def is_reset(now, before):
+    """Something of what was there is gone."""
+    x, y = held(now), held(before)
+    inside = {k: next((i for i in x if i[0] <= k[0] and k[1] <= i[1]), None) for k in y}
+    sums = {}
+    for k, i in inside.items():
+        sums[i] = sums.get(i, 0) + y[k]
+    return float(now['count']) < float(before['count']) or any(n > x.get(i, 0) for i, n in sums.items() if n > 0)
+
+
+def window_sums(node, points, end):
+    """Count and sum of what the function makes of a window of histograms, from the points as both servers tell them."""
+    t, h = [p[0] for p in points], [p[1] for p in points]
+    totals = [(float(x['count']), float(x['sum'])) for x in h]
+    if node.name in ('avg_over_time', 'sum_over_time'):
+        n = len(h) if node.name == 'avg_over_time' else 1
+        return tuple(sum(c[k] for c in totals) / n for k in (0, 1))
+    written = re.fullmatch(r'.*\[(.*)\]\s*', node.children()[0].text(), re.S)  # an offset or @ would end it
+    length = to_ms(written[1]) if written and len(h) > 1 else None
+    if not length:
+        return None
+    length /= 1000
+    grown = [totals[-1][k] - totals[0][k] + sum(totals[i - 1][k] for i in range(1, len(h)) if node.name != 'delta' and is_reset(h[i], h[i - 1])) for k in (0, 1)]
+    sampled, to_start, to_end = t[-1] - t[0], t[0] - (end - length), end - t[-1]
+    between = sampled / (len(h) - 1)
+    to_start, to_end = (x if x < between * 1.1 else between / 2 for x in (to_start, to_end))
+    if node.name != 'delta' and grown[0] > 0 and totals[0][0] >= 0:
+        to_start = min(to_start, sampled * totals[0][0] / grown[0])
+    factor = (sampled + to_start + to_end) / sampled / (length if node.name == 'rate' else 1)
+    return grown[0] * factor, grown[1] * factor
+
+
+def recomputed(locus):
+    """Both tell the same samples; what the function says of them here is what comes out by hand, and in the peer is not. Its windows reuse
+    the memory of histograms whose buckets differ."""
+    node = locus.ask.node
+    if not is_call(locus, 'rate', 'increase', 'delta', 'avg_over_time', 'sum_over_time') or not locus.below or locus.ask.step is not None:
+        return False
+    data = locus.below[-1][1][1].get('data') or {}
+    points = {without_name(r['metric']): r.get('histograms', []) for r in data.get('result', []) if not r.get('values')}
+    def holds(key, p, q):
+        window = points.get(without_name(json.loads(key)))
+        if not window or not is_hist(p) or not is_hist(q):
+            return False
+        sums = window_sums(node, window, p[0])
+        return sums is not None and all(near(float(p[1].get(k, 0)), x, 1e-9, 1e-3) for k, x in zip(('count', 'sum'), sums))
+    return every_point(locus, holds)
+
+
+def without_name(metric):
+    return json.dumps({k: v for k, v in metric.items() if k != '__name__'}, sort_keys=True)
 
 
 # ---- what 3.14 does otherwise ----
@@ -256,6 +314,8 @@ def fraction_of_ends(locus):
 
 
 def info_function(locus):
+    if locus.ask.step is not None and any(n.kind == 'subquery' and any(m.name == 'info' for m in n.all()) for n in locus.ask.node.all()):
+        return has_values(locus)  # in a range query's subquery the peer finds other info series than at each of its times
     return is_call(locus, 'info') and (has_values(locus) or locus.diff[0] == 'error')
 
 
@@ -263,7 +323,7 @@ def lost_counts(locus):
     """Functions of floats do not see the result of histogram_count and friends over what an operator made."""
     node = locus.ask.node
     inner = any(n.kind == 'call' and n.name.startswith('histogram_') and any(m.kind in ('binary', 'aggr') for m in n.all()) for n in node.all())
-    return inner and node.kind in ('call', 'unary', 'binary', 'aggr') and (node.kind == 'aggr' and has_values(locus) or every_point(locus, lambda _, p, q: not p or not q))
+    return inner and node.kind in ('call', 'unary', 'binary', 'aggr', 'paren', 'subquery') and (node.kind == 'aggr' and has_values(locus) or every_point(locus, lambda _, p, q: not p or not q))
 
 
 HISTOGRAM_NAMES = re.compile('nh|mixed|__name__ *=~')
@@ -351,7 +411,8 @@ WORDED = re.compile(r'^(PromQL info: input to histogram_quantile needed to be fi
 def notes(answer, with_place, with_gauges):
     """What was remarked, without what only newer versions remark."""
     out = set()
-    for n in answer[1].get('warnings', []) + answer[1].get('infos', []):
+    told = [answer[1].get(kind, []) for kind in ('warnings', 'infos')]
+    for n in [n for list in told for n in list if not any('annotations omitted' in x for x in list)]:  # else any ten of them
         place = POSITION.search(n)
         n = WORDED.sub(r'\1', POSITION.sub('', n)).replace(' for metric name ""', '')
         if not NEWER.search(n) and (with_gauges or 'native histogram metric is not a' not in n and 'incompatible bucket layout' not in n):
@@ -367,16 +428,16 @@ def newer_notes(locus):
 
 
 def mixed_custom(locus):
-    """Bounds that were brought together do not hide that floats were among the histograms."""
+    """Bounds that were brought together do not hide that floats, or histograms of another kind, were among the histograms."""
     if locus.diff[0] != 'warnings' or not over_custom(locus):
         return False
-    mixed = {n for n in notes(locus.ours, True, True) if 'mix of histograms and floats' in n[0]}
+    mixed = {n for n in notes(locus.ours, True, True) if 'mix of histograms' in n[0]}
     return any('with incompatible custom buckets' in n for n in locus.diff[2]) and notes(locus.ours, True, True) - mixed == notes(locus.theirs, True, True) - mixed
 
 
 def places(locus):
     tree = list(locus.ask.node.all())
-    nested = any(n.kind in ('subquery', 'paren') for n in tree) or sum('quantile' in n.name for n in tree) > 1
+    nested = any(n.kind in ('subquery', 'paren') for n in tree) or sum('quantile' in n.name or n.kind == 'aggr' for n in tree) > 1
     return locus.diff[0] in ('warnings', 'infos') and nested and notes(locus.ours, False, False) == notes(locus.theirs, False, False)
 
 
@@ -396,6 +457,7 @@ RULES = [
     ('native histograms with less than nothing in a bucket', negated_resets, False),
     ('`quantile(time(), x @ t)`', moving_parameter, False),
     ('a range of native histograms that are gauges', neighbours_value, False),
+    ('a range of native histograms that are gauges', recomputed, False),
     ('`timestamp(x @ t offset d)`', timestamp_at_offset, False),
     ('sums, averages and variances of floats', order_of_addition, False),
     ('`sort_by_label` of series without the label', order_without_label, False),

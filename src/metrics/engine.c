@@ -22,6 +22,7 @@ static Tenant *tenant_new(MetricsEngine *e, Str name)
     catalogue_init(&t->cat, e->shards_len);
     t->shards = mem_zalloc(e->shards_len * sizeof(TenantShard));
     mutex_init(&t->side_lock, RANK_CATALOGUE);
+    memos_init(&t->memos);
     epochs_init(&t->epochs);
     vec_push(&e->tenants, t);
     strmap_put(&e->tenants_by_name, name, t);
@@ -42,6 +43,7 @@ void tenant_free(Tenant *t, u32 shards)
     exemplars_done(&t->exemplars);
     metadata_done(&t->metadata);
     mutex_done(&t->side_lock);
+    memos_done(&t->memos);
     epochs_done(&t->epochs);
     mem_free((void *)t->name.at);
     mem_free(t);

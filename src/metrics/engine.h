@@ -1,5 +1,5 @@
 /* The series engine's insides, in reading order: engine.c (opening, threads), write.c (the sink), record.c (log records), flush.c,
- * version.c (the manifest's content), merge.c, retention.c, forget.c, lookup.c (matchers to series), select.c (cursors), batch.c and head.c (their samples), exemplars.c,
+ * version.c (the manifest's content), merge.c, retention.c, forget.c, lookup.c (matchers to series; memo.c remembers what expressions said), select.c (cursors), batch.c and head.c (their samples), exemplars.c,
  * metadata.c, delete.c, stats.c, fsck.c.
  *
  * Locks, outermost first: flush_lock (one flush or delete at a time), commit_lock (one manifest commit at a time), lock (tenants and
@@ -14,6 +14,7 @@
 #pragma once
 #include "base/log.h"
 #include "metrics/catalogue.h"
+#include "metrics/memo.h"
 #include "metrics/memtable.h"
 #include "metrics/metrics.h"
 #include "metrics/part.h"
@@ -123,7 +124,7 @@ typedef struct TenantShard {
 
 #define EPOCHS_KEPT 512u
 #define EPOCH_MS    5000
-typedef struct Epochs { /* epoch.c */
+typedef struct Epochs {  /* epoch.c */
     _Atomic i64 touched; /* oldest time written or deleted in the epoch at hand; INT64_MAX = none */
     Mutex lock;
     u64 now;
@@ -145,6 +146,7 @@ struct Tenant {
     MetadataStore metadata;
     Epochs epochs;
     bool has_forgotten; /* the catalogue's segments hold series that it does not; under flush_lock */
+    PairMemos memos;
     u32 hint_salt; /* high half of hints: they are good for this engine's life */
 };
 
@@ -170,7 +172,8 @@ typedef struct EngineMetrics {
     Metric *head_series, *appended_float, *appended_hist, *out_of_order, *out_of_bound, *too_old, *conflicts,
         *fsync, *compactions, *compactions_failed, *blocks_bytes, *lowest, *parts, *written_bytes,
         *flushed_bytes, *flushes, *flush_failures, *flush_seconds, *memtable_bytes, *retention_paused,
-        *log_bytes, *catalogue_bytes, *retention_deletions, *size_retentions, *per_sample, *exemplars, *series_forgotten, *replay_seconds, *read_only;
+        *log_bytes, *catalogue_bytes, *retention_deletions, *size_retentions, *per_sample, *exemplars,
+        *series_forgotten, *replay_seconds, *read_only;
 } EngineMetrics;
 
 /* What the log's groups are in the memtables, while it is replayed (record.c). */

@@ -156,29 +156,43 @@ static Err from_all(Lookup *l, Arena *a, SidList *ret, Why *why)
     return OK;
 }
 
-/* Those of the name's pairs that pass: freed by the caller. */
-static u32 *passing_pairs(Lookup *l, Test *x, u32 *ret_n)
+static u32 *copy_pairs(Lookup *l, const Test *x, u32 *ret_n)
 {
     rwlock_read(&l->cat->lock);
     const CatName *name = seg_at(&l->cat->names, x->name);
-    u32 n = x->literals ? x->literals_len : (u32)name->pairs.len, passed = 0;
+    u32 n = x->literals ? x->literals_len : (u32)name->pairs.len;
     u32 *pairs = mem_alloc(MAX(n, 1) * sizeof(u32));
     if (n)
         memcpy(pairs, x->literals ? x->literals : name->pairs.at, n * sizeof(u32));
     rwlock_unlock(&l->cat->lock);
     *ret_n = n;
+    return pairs;
+}
+
+/* Those of the name's pairs that pass: freed by the caller. What an expression said before is not asked again. */
+static u32 *passing_pairs(Lookup *l, Test *x, u32 *ret_n)
+{
+    u32 *pairs = copy_pairs(l, x, ret_n), n = *ret_n;
     if (x->literals)
         return pairs;
+    bool is_regex = x->m->op == MATCH_RE || x->m->op == MATCH_NRE, is_whole = true;
+    u32 passed = 0, known = 0, seen = 0;
+    u32 *out = is_regex ? memo_get(&l->t->memos, x->name, x->m, n, &passed, &known)
+                        : mem_alloc(MAX(n, 1) * sizeof(u32));
     l->is_small = true; /* each pair is asked about once */
-    for (u32 i = 0; i < n; i++) {
+    for (u32 i = 0; i < n && is_whole; i++) {
         if ((i & 1023) == 0 && cancel_is_set(l->cancel))
-            break;
-        if (pair_passes(l, x, pairs[i]))
-            pairs[passed++] = pairs[i];
+            is_whole = false;
+        else if (pairs[i] > known && pair_passes(l, x, pairs[i]))
+            out[passed++] = pairs[i];
+        seen = MAX(seen, pairs[i]);
     }
     l->is_small = false;
+    if (is_regex && is_whole && seen > known)
+        memo_put(&l->t->memos, x->name, x->m, out, passed, seen, n);
+    mem_free(pairs);
     *ret_n = passed;
-    return pairs;
+    return out;
 }
 
 /* The union of their postings, through a bitmap. */

@@ -126,7 +126,8 @@ void part_cursor_read(PartCursor *c, u32 sid, i64 mint, i64 maxt, SampleVec *out
 void part_cursor_blocks(PartCursor *c, u32 sid, i64 mint, i64 maxt, PartBlocks *out);
 /* Appends the block's samples of [mint, maxt], which are ret_range[0] to [1] of it (NULL: not asked). False: damaged, nothing was
  * appended; the page is out from now on. */
-bool part_cursor_decode(PartCursor *c, const PartBlock *b, i64 mint, i64 maxt, SampleVec *out, u32 *ret_range);
+bool part_cursor_decode(PartCursor *c, const PartBlock *b, i64 mint, i64 maxt, SampleVec *out,
+                        u32 *ret_range);
 /* The same for a block whose times are known already: `range` of its values, leaving out->t as it is. */
 bool part_cursor_values(PartCursor *c, const PartBlock *b, const u32 *range, SampleVec *out);
 /* What the whole block comes to, but for `at`. False: not known. */

@@ -666,8 +666,8 @@ static bool block_verify(PartCursor *c, const PageEntry *e, const PartBlock *b, 
     samples_clear(s);
     arena_reset(scratch);
     bool is_good = b->sid >= e->first_sid && b->sid <= e->last_sid && b->times.first >= e->mint &&
-                   b->times.last <= e->maxt && part_cursor_decode(c, b, INT64_MIN, INT64_MAX, s, NULL) && s->len &&
-                   aggr_is_true(b, s);
+                   b->times.last <= e->maxt && part_cursor_decode(c, b, INT64_MIN, INT64_MAX, s, NULL) &&
+                   s->len && aggr_is_true(b, s);
     for (u32 k = 0; is_good && s->has_hist && k < s->len; k++)
         is_good = hist_decode(s->h[k], scratch) != NULL;
     return is_good;

@@ -27,11 +27,11 @@ static int days_in_month(i64 y, int m)
     return m == 2 && is_leap(y) ? 29 : days[m - 1];
 }
 
-#define YEAR_SECONDS_MAX (400000LL * 365 * 86400)
+#define YEAR_SECONDS_MAX (4000000LL * 365 * 86400)
 
 void civil_from_unix(i64 sec, Civil *ret)
 {
-    /* Years past a few hundred thousand are nobody's dates; clamping keeps the arithmetic in range. */
+    /* Years past a few million are nobody's dates; clamping keeps the arithmetic in range. */
     sec = MAX(MIN(sec, YEAR_SECONDS_MAX), -YEAR_SECONDS_MAX);
     i64 days = sec / 86400, rem = sec % 86400;
     if (rem < 0) {

@@ -213,23 +213,71 @@ static f64 *exact_prefix(RangeCall *c, const f64 *v, u32 n)
     return size < 0x1p53 ? prefix : NULL;
 }
 
+/* Four windows of one length side by side, as each addition waits for the one before. The rounding error of a sum is one number, so this
+ * way without a branch finds what kahan_add does, unless something overflows: false then. */
+#define LANES 4u
+static bool sum_lanes(const f64 *v, const u32 *lo, u32 n, bool from_zero, f64 *ret_sum, f64 *ret_comp)
+{
+    const f64 *at[LANES];
+    f64 sum[LANES], comp[LANES] = {0};
+    for (u32 k = 0; k < LANES; k++) {
+        at[k] = v + lo[k];
+        sum[k] = from_zero ? 0 + *at[k] : *at[k];
+    }
+    for (u32 i = 1; i < n; i++)
+        for (u32 k = 0; k < LANES; k++) {
+            f64 s = sum[k], x = at[k][i], t = s + x, gone = t - s;
+            comp[k] += (s - (t - gone)) + (x - gone);
+            sum[k] = t;
+        }
+    bool is_finite = true;
+    for (u32 k = 0; k < LANES; k++) {
+        is_finite &= isfinite(sum[k]) && isfinite(comp[k]);
+        ret_sum[k] = sum[k];
+        ret_comp[k] = comp[k];
+    }
+    return is_finite;
+}
+
+/* Sums or means of all windows, one after another where LANES of them do not go together. */
+static void fold_windows(const f64 *v, u32 steps, const u32 *lo, const u32 *hi, bool is_mean, f64 *out)
+{
+    for (u32 k = 0; k < steps;) {
+        u32 n = hi[k] - lo[k], alike = 1;
+        while (n && alike < LANES && k + alike < steps && hi[k + alike] - lo[k + alike] == n)
+            alike++;
+        f64 sum[LANES], comp[LANES];
+        bool together = alike == LANES && sum_lanes(v, lo + k, n, !is_mean, sum, comp);
+        for (u32 i = 0; n && i < alike; i++) {
+            if (together)
+                out[k + i] = is_mean ? sum[i] / n + comp[i] / n : sum[i] + comp[i];
+            else
+                out[k + i] = is_mean ? mean_floats(v + lo[k + i], n) : sum_floats(v + lo[k + i], n);
+        }
+        k += alike;
+    }
+}
+
 static void sum_all(RangeCall *c, const Grid *g, const i64 *t, const f64 *v, u32 n, const u32 *lo,
                     const u32 *hi, f64 *out)
 {
     f64 *prefix = g->n > 1 ? exact_prefix(c, v, n) : NULL;
-    for (u32 k = 0; k < g->n; k++)
+    for (u32 k = 0; prefix && k < g->n; k++)
         if (lo[k] < hi[k])
-            out[k] = prefix ? prefix[hi[k]] - prefix[lo[k]] : sum_floats(v + lo[k], hi[k] - lo[k]);
+            out[k] = prefix[hi[k]] - prefix[lo[k]];
+    if (!prefix)
+        fold_windows(v, g->n, lo, hi, false, out);
 }
 
 static void avg_all(RangeCall *c, const Grid *g, const i64 *t, const f64 *v, u32 n, const u32 *lo,
                     const u32 *hi, f64 *out)
 {
     f64 *prefix = g->n > 1 ? exact_prefix(c, v, n) : NULL;
-    for (u32 k = 0; k < g->n; k++)
+    for (u32 k = 0; prefix && k < g->n; k++)
         if (lo[k] < hi[k])
-            out[k] = prefix ? (prefix[hi[k]] - prefix[lo[k]]) / (hi[k] - lo[k])
-                            : mean_floats(v + lo[k], hi[k] - lo[k]);
+            out[k] = (prefix[hi[k]] - prefix[lo[k]]) / (hi[k] - lo[k]);
+    if (!prefix)
+        fold_windows(v, g->n, lo, hi, true, out);
 }
 
 /* ---- counting, first, last ---- */

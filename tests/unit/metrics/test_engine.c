@@ -1,4 +1,5 @@
 #include "engine_help.h"
+#include "metrics/memo.h"
 
 static void put_ok(Bench *b, const char *series, i64 t, f64 v)
 {
@@ -273,8 +274,9 @@ static void test_series_forgotten(void **state)
         assert_string_equal(bench_get_as(&b, S("x"), 0, INT64_MAX, NULL),
                             "old{i=\"7\", job=\"a\", same=\"x\"} 1700010800000:3\n"
                             "stays{job=\"b\", same=\"x\"} 1700010800000:2\n");
-        assert_string_equal(bench_get_as(&b, S("x"), 0, INT64_MAX, (const char *[]){"same", "=", "x", "i", "=", "", NULL}),
-                            "stays{job=\"b\", same=\"x\"} 1700010800000:2\n");
+        assert_string_equal(
+            bench_get_as(&b, S("x"), 0, INT64_MAX, (const char *[]){"same", "=", "x", "i", "=", "", NULL}),
+            "stays{job=\"b\", same=\"x\"} 1700010800000:2\n");
         metrics_stats(b.e, S("x"), &stats);
         assert_int_equal(stats.label_pairs, pairs - 502 + 3);
     }
@@ -529,6 +531,70 @@ static u64 put_exemplar(Bench *b, const char *series, i64 t, const char *trace)
     return r.exemplars_ok;
 }
 
+static u32 lines_of(const char *text)
+{
+    u32 n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* What an expression said of a label's values is remembered, and asked of those that came since. */
+static void test_remembered_values(void **state)
+{
+    Bench b;
+    bench_init(&b);
+    bench_open(&b);
+    const char *const ends[] = {"a", "=~", ".*7", NULL}, *const not_ends[] = {"a", "!~", ".*7|", NULL};
+    u32 written = 0;
+    for (u32 round = 1; round <= 3; round++) {
+        for (; written < round * 300; written++) {
+            char name[32];
+            snprintf(name, sizeof name, "m{a=%u}", written);
+            put_ok(&b, name, 1000, written);
+        }
+        for (u32 again = 0; again < 2; again++) {
+            assert_int_equal(lines_of(bench_get_as(&b, S("x"), 0, 5000, ends)), round * 30);
+            assert_int_equal(lines_of(bench_get_as(&b, S("x"), 0, 5000, not_ends)), round * 270);
+        }
+    }
+    bench_done(&b);
+
+    PairMemos m;
+    memos_init(&m);
+    u32 pairs[1000], len, seen;
+    for (u32 i = 0; i < 1000; i++)
+        pairs[i] = i;
+    char text[200][8];
+    for (u32 i = 0; i < 200; i++) { /* of more than there is room for, the last ones stay */
+        snprintf(text[i], sizeof text[i], "x%u", i);
+        memo_put(&m, 1, &(Matcher){.op = MATCH_RE, .value = str_c(text[i])}, pairs, i, 1000, 1000);
+    }
+    for (u32 i = 0; i < 200; i++) {
+        u32 *out = memo_get(&m, 1, &(Matcher){.op = MATCH_RE, .value = str_c(text[i])}, 3, &len, &seen);
+        assert_int_equal(seen, i < 200 - MEMOS ? 0 : 1000);
+        assert_int_equal(len, i < 200 - MEMOS ? 0 : i);
+        assert_memory_equal(out, pairs, len * sizeof(u32));
+        mem_free(out);
+    }
+    Matcher last = {.op = MATCH_RE, .value = S("x199")};
+    mem_free(memo_get(&m, 2, &last, 0, &len, &seen));
+    assert_int_equal(len + seen, 0);
+    last.op = MATCH_NRE;
+    mem_free(memo_get(&m, 1, &last, 0, &len, &seen));
+    assert_int_equal(len + seen, 0);
+    memo_put(&m, 1, &last, pairs, 1, 5, MEMO_VALUES_MIN - 1); /* not worth it */
+    mem_free(memo_get(&m, 1, &last, 0, &len, &seen));
+    assert_int_equal(len + seen, 0);
+    u32 *many = mem_zalloc(MEMO_BYTES_MAX / 4);
+    for (u32 i = 0; i < 200; i++)
+        memo_put(&m, 3, &(Matcher){.op = MATCH_RE, .value = str_c(text[i])}, many, MEMO_BYTES_MAX / 16,
+                 1u << 20, 1u << 20);
+    assert_true(m.bytes <= MEMO_BYTES_MAX && m.bytes > MEMO_BYTES_MAX / 2);
+    mem_free(many);
+    memos_done(&m);
+}
+
 static void test_exemplars(void **state)
 {
     Bench b;
@@ -711,14 +777,23 @@ int main(void)
 {
     log_set_level(LOG_LEVEL_ERROR);
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(test_road),           cmocka_unit_test(test_conflicts_and_order),
-        cmocka_unit_test(test_bad_labels),     cmocka_unit_test(test_series_limit),
-        cmocka_unit_test(test_budget),         cmocka_unit_test(test_retention_time),
-        cmocka_unit_test(test_series_forgotten), cmocka_unit_test(test_retention_size), cmocka_unit_test(test_retention_percent),
-        cmocka_unit_test(test_delete),         cmocka_unit_test(test_names_and_values),
-        cmocka_unit_test(test_select_limits),  cmocka_unit_test(test_exemplars),
-        cmocka_unit_test(test_metadata),       cmocka_unit_test(test_tenants_and_top),
+        cmocka_unit_test(test_road),
+        cmocka_unit_test(test_conflicts_and_order),
+        cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_series_limit),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_retention_time),
+        cmocka_unit_test(test_series_forgotten),
+        cmocka_unit_test(test_retention_size),
+        cmocka_unit_test(test_retention_percent),
+        cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_names_and_values),
+        cmocka_unit_test(test_select_limits),
+        cmocka_unit_test(test_exemplars),
+        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_tenants_and_top),
         cmocka_unit_test(test_bit_rot),
+        cmocka_unit_test(test_remembered_values),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
