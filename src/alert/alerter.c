@@ -53,7 +53,7 @@ Err alerter_post(Alerter *a, const NewAlert *alerts, u32 n, Why *why)
     i64 began = clock_mono_ns(a->env.clock);
     arena_init(&arena, NULL, 256 << 20);
     mutex_lock(&a->lock);
-    u64 after = alert_state_ticket(&a->state), ticket = after;
+    u64 after = alert_state_ticket(&a->state);
     Err e = a->is_closing || !a->config ? why_set(why, E_UNAVAILABLE, "shutting down") : OK;
     for (u32 i = 0; i < n && e == OK; i++) {
         alerter_put(a, &alerts[i], clock_wall_ms(a->env.clock), &arena);
@@ -65,7 +65,7 @@ Err alerter_post(Alerter *a, const NewAlert *alerts, u32 n, Why *why)
             e = a->is_closing ? why_set(why, E_UNAVAILABLE, "shutting down") : OK;
         }
     }
-    ticket = alert_state_commit(&a->state, true);
+    u64 ticket = alert_state_commit(&a->state, true);
     mutex_unlock(&a->lock);
     arena_done(&arena);
     metric_observe(alert_meters()->processing, (f64)(clock_mono_ns(a->env.clock) - began) / 1e9);

@@ -32,6 +32,7 @@ static Str api_url(Amtool *t, const char *path)
 /* 0 with the body, or 1 with a complaint. user:password@ in the URL is basic authentication. */
 static int ask(Amtool *t, const char *method, Str url, Str body, HttpResult *ret)
 {
+    *ret = (HttpResult){0};
     HttpHeader headers[] = {{S("Content-Type"), S("application/json")}, {S("Accept"), S("application/json")}};
     HttpClientConfig config = {0};
     Url u;
@@ -581,7 +582,7 @@ static int status(Amtool *t, int (*print)(Amtool *t, Str body))
 /* ---- the command line ---- */
 static bool next_word(Amtool *t, const char *word)
 {
-    if (!t->words_len || strcmp(t->words[0], word) != 0)
+    if (!t->words || !t->words_len || strcmp(t->words[0], word) != 0)
         return false;
     t->words++;
     t->words_len--;
