@@ -14,11 +14,11 @@ const types = { html: 'text/html; charset=utf-8', js: 'text/javascript; charset=
 
 // The HTML of each page (src/dash/dash.c serves it at its addresses): the chunk it shows, and how many folders its address is down.
 const pages = [
-  ['home', 'home', 0], ['dashboard-1', 'dashboard', 1], ['dashboard-2', 'dashboard', 2], ['dashboards', 'dashboards', 0], ['query', 'query', 0], ['targets', 'targets', 0],
+  ['home', 'home', 0], ['dashboard-1', 'dashboard', 1], ['dashboard-2', 'dashboard', 2], ['dashboards', 'dashboards', 0], ['explore', 'explore', 0], ['query', 'query', 0], ['targets', 'targets', 0],
   ['alerts', 'alerts', 0], ['rules', 'rules', 0], ['status', 'status', 0], ['alert', 'alert', 0], ['silences', 'silences', 0], ['routing', 'routing', 0], ['deliveries', 'deliveries', 0], ['rule', 'rule', 0],
 ];
-// Chunks that only some dashboards load: panels of the rarer kinds, transformations.
-const more = { dashboard: ['src/panels/table.tsx', 'src/panels/text.tsx', 'src/panels/shapes.tsx', 'src/dash/transform.ts'] };
+// Chunks that only some dashboards load: panels of the rarer kinds and of old plugins, transformations, expressions over answers.
+const more = { dashboard: ['src/panels/table.tsx', 'src/panels/text.tsx', 'src/panels/shapes.tsx', 'src/dash/transform.ts', 'src/dash/expr.ts', 'src/dash/old-panels.ts'] };
 
 function* walk(dir) {
   for (const name of readdirSync(dir).sort()) {

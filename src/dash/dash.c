@@ -107,6 +107,7 @@ static const struct {
     {"/dashboards", "dashboards.html"},
     {"/d/{}", "dashboard-1.html"},
     {"/d/{}/{}", "dashboard-2.html"},
+    {"/explore", "explore.html"},
     {"/query", "query.html"},
     {"/graph", "query.html"},
     {"/targets", "targets.html"},

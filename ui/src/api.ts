@@ -1,5 +1,6 @@
 // The Prometheus HTTP API, as the server beside this page speaks it. Every call can be cancelled; errors carry the server's sentence.
 
+import { RequestQueue } from './dash/queue';
 import { visible } from './format';
 
 export type Labels = Record<string, string>;
@@ -26,11 +27,20 @@ export class ApiError extends Error {
 /** Where the application lives: pages may be served under a prefix. */
 export const root: string = (() => {
   const page = location.pathname;
-  const at = page.search(/\/(?:d\/.*|d-solo\/.*|dashboards|query|graph|targets|rules|alerts|alert|silences|routing|deliveries|rule|status|config|flags|tsdb-status|service-discovery)?$/);
+  const at = page.search(/\/(?:d\/.*|d-solo\/.*|dashboards|explore|query|graph|targets|rules|alerts|alert|silences|routing|deliveries|rule|status|config|flags|tsdb-status|service-discovery)?$/);
   return at > 0 ? page.slice(0, at) : '';
 })();
 
-export async function api<T>(path: string, params: Record<string, string | string[]> = {}, signal?: AbortSignal, parse: (text: string) => unknown = JSON.parse): Promise<Answer<T>> {
+// As many requests at a time as a browser opens connections for; the same question at the same time is asked once, and one that nobody
+// waits for any more is taken back.
+const line = new RequestQueue(6);
+
+/** `parse` reads the answer's text; answers that are read otherwise are other answers. */
+export function api<T>(path: string, params: Record<string, string | string[]> = {}, signal?: AbortSignal, parse: (text: string) => unknown = JSON.parse): Promise<Answer<T>> {
+  return line.ask(`${parse.name} ${path}?${JSON.stringify(params)}`, (s) => fetchApi<T>(path, params, s, parse), signal);
+}
+
+async function fetchApi<T>(path: string, params: Record<string, string | string[]>, signal: AbortSignal, parse: (text: string) => unknown): Promise<Answer<T>> {
   const form = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
     for (const one of Array.isArray(value) ? value : [value]) form.append(key, one);

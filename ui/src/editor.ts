@@ -91,6 +91,17 @@ export function createEditor(host: HTMLElement, text: string, url: string, label
           { key: 'Shift-Enter', run: insertNewlineAndIndent },
         ])),
         keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
+        // Typing over a selection: the browser's own way keeps the old text's look as an inline style, which the policy forbids.
+        EditorView.domEventHandlers({
+          beforeinput: (e, v) => {
+            const { from, to, empty } = v.state.selection.main, typed = e.data;
+            if (e.inputType !== 'insertText' || !typed || empty || v.composing) return false;
+            e.preventDefault();
+            const plain = () => v.state.update({ ...v.state.replaceSelection(typed), userEvent: 'input.type', scrollIntoView: true });
+            if (!v.state.facet(EditorView.inputHandler).some((h) => h(v, from, to, typed, plain))) v.dispatch(plain());
+            return true;
+          },
+        }),
         EditorView.updateListener.of((u) => u.docChanged && onChange(u.state.doc.toString())),
       ],
     }),

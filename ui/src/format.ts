@@ -1,4 +1,5 @@
 // Numbers and times for people.
+import { t } from './strings';
 
 const prefixes: [number, string][] = [[1e18, 'E'], [1e15, 'P'], [1e12, 'T'], [1e9, 'G'], [1e6, 'M'], [1e3, 'k']];
 const binary: [number, string][] = [[2 ** 50, 'PiB'], [2 ** 40, 'TiB'], [2 ** 30, 'GiB'], [2 ** 20, 'MiB'], [2 ** 10, 'KiB'], [1, 'B']];
@@ -126,9 +127,9 @@ export function printLinkTime(seconds: number): string {
 }
 
 export function ago(rfc3339: string | undefined): string {
-  if (!rfc3339 || rfc3339.startsWith('0001')) return 'never';
+  if (!rfc3339 || rfc3339.startsWith('0001')) return t('never');
   const s = (Date.now() - Date.parse(rfc3339)) / 1000;
-  return s < 1 ? 'just now' : `${formatDuration(s)} ago`;
+  return s < 1 ? t('just now') : t('{0} ago', formatDuration(s));
 }
 
 /** A foreign text with what could not be seen, or would turn the text around it, spelled out. */

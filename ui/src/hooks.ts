@@ -22,7 +22,12 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, deps: unkn
     if (!everyMs) return;
     // No polling for a page nobody looks at.
     const timer = setInterval(() => document.visibilityState === 'visible' && setTurn((n) => n + 1), everyMs);
-    return () => clearInterval(timer);
+    const on = (): void => setTurn((n) => n + 1);
+    addEventListener('pharos-refresh', on);
+    return () => {
+      clearInterval(timer);
+      removeEventListener('pharos-refresh', on);
+    };
   }, [everyMs]);
   return { ...state, reload: () => setTurn((n) => n + 1) };
 }

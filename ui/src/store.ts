@@ -1,21 +1,27 @@
-// What this browser keeps: the last queries. A browser that refuses storage keeps them until the page is closed.
-import { signal } from '@preact/signals';
+// What this browser keeps: the queries that were run. A browser that refuses storage keeps them until the page is closed.
+import { computed, signal } from '@preact/signals';
 
-const key = 'pharos.queries', most = 50;
+const key = 'pharos.queries', most = 200;
 
-function load(): string[] {
+export interface Kept { text: string; at: number; star: boolean }
+
+function load(): Kept[] {
   try {
     const kept: unknown = JSON.parse(localStorage.getItem(key) ?? '[]');
-    return Array.isArray(kept) ? kept.filter((x): x is string => typeof x === 'string').slice(0, most) : [];
+    // At first they were texts alone.
+    return (Array.isArray(kept) ? kept : []).map((x: unknown): Kept => (typeof x === 'string' ? { text: x, at: 0, star: false } : { text: String((x as Kept)?.text ?? ''), at: Number((x as Kept)?.at) || 0, star: (x as Kept)?.star === true })).filter((x) => x.text).slice(0, most);
   } catch {
     return [];
   }
 }
 
-export const queries = signal<string[]>(load());
+export const history = signal<Kept[]>(load());
+export const queries = computed(() => history.value.slice(0, 50).map((x) => x.text));
 
-function keep(next: string[]): void {
-  queries.value = next;
+function keep(next: Kept[]): void {
+  // The oldest that nobody has marked goes first.
+  while (next.length > most) next.splice(Math.max(next.findLastIndex((x) => !x.star), 0) || next.length - 1, 1);
+  history.value = next;
   try {
     localStorage.setItem(key, JSON.stringify(next));
   } catch {
@@ -25,9 +31,19 @@ function keep(next: string[]): void {
 
 export function rememberQuery(text: string): void {
   const one = text.trim();
-  if (one && queries.value[0] !== one && one.length < 10_000) keep([one, ...queries.value.filter((q) => q !== one)].slice(0, most));
+  if (!one || one.length >= 10_000 || history.value[0]?.text === one) return;
+  const before = history.value.find((x) => x.text === one);
+  keep([{ text: one, at: Date.now(), star: before?.star ?? false }, ...history.value.filter((x) => x.text !== one)]);
+}
+
+export function starQuery(text: string, star: boolean): void {
+  keep(history.value.map((x) => (x.text === text ? { ...x, star } : x)));
+}
+
+export function forgetQuery(text: string): void {
+  keep(history.value.filter((x) => x.text !== text));
 }
 
 export function forgetQueries(): void {
-  keep([]);
+  keep(history.value.filter((x) => x.star));
 }

@@ -1,6 +1,6 @@
 // The time range and how often it is asked again: one control for the overview and for each query panel.
 import type { JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { formatClock, formatDate, formatDuration, formatTime, parseDuration, printDuration } from './format';
 import { Menu } from './parts';
 import { t } from './strings';
@@ -50,10 +50,35 @@ function spanText({ range, end }: Span): string {
   return `${formatTime(from)} – ${formatDate(from) === formatDate(end) ? formatClock(end) : formatTime(end)}`;
 }
 
+// The pickers on the page; the keys go to the first.
+const pickers: { current: (key: string) => void }[] = [];
+
 export function TimePicker({ span, now, onChange }: { span: Span; now: number; onChange: (s: Span) => void }): JSX.Element {
   const end = span.end ?? now;
   // A window that would reach past now follows it again.
   const move = (next: number): void => onChange({ range: span.range, end: next >= Date.now() / 1000 ? null : next });
+  const keys = useRef((_: string) => {});
+  keys.current = (key) => {
+    if (key === 'z') onChange(widen(span, now));
+    else if (key === 'ArrowLeft') move(end - span.range / 2);
+    else if (key === 'ArrowRight' && span.end !== null) move(end + span.range / 2);
+    else if (key === 'a') onChange({ range: span.range, end: Math.floor(end) });
+  };
+  useEffect(() => {
+    let armed = 0;
+    const onKey = (e: KeyboardEvent): void => {
+      if (pickers[0] !== keys || e.ctrlKey || e.metaKey || e.altKey || e.composedPath().some((x) => x instanceof HTMLElement && (x.isContentEditable || /^(INPUT|TEXTAREA|SELECT|DIALOG)$/.test(x.tagName)))) return;
+      const was = Date.now() - armed < 1000;
+      armed = e.key === 't' ? Date.now() : 0;
+      if (was) keys.current(e.key);
+    };
+    pickers.push(keys);
+    addEventListener('keydown', onKey);
+    return () => {
+      pickers.splice(pickers.indexOf(keys), 1);
+      removeEventListener('keydown', onKey);
+    };
+  }, []);
   return (
     <span class="group" role="group" aria-label={t('Time range')}>
       <button type="button" aria-label={t('Earlier')} title={t('Earlier by half the range')} onClick={() => move(end - span.range / 2)}>‹</button>
@@ -102,8 +127,15 @@ export function Refresh({ value, onChange, onNow }: { value: string; onChange: (
   );
 }
 
-/** Calls `tick` each interval while somebody looks. */
+/** Calls `tick` each interval while somebody looks, and when a refresh is asked for from elsewhere. */
 export function useEvery(interval: string, tick: () => void): void {
+  const now = useRef(tick);
+  now.current = tick;
+  useEffect(() => {
+    const on = (): void => now.current();
+    addEventListener('pharos-refresh', on);
+    return () => removeEventListener('pharos-refresh', on);
+  }, []);
   useEffect(() => {
     const seconds = interval ? parseDuration(interval) : null;
     if (!seconds) return;

@@ -1,14 +1,16 @@
 import { assert, box, check, open, query, type, waitParam } from './lib.mjs';
 
-const pages = ['/', '/query', '/query?g0.expr=up&g0.tab=0&g0.range_input=1m', '/query?g0.expr=up&g0.tab=1', '/query?g0.expr=rate(up)', '/targets', '/alerts', '/alerts?view=rules', '/alerts?view=list&filter=%7Bteam%3D%22disks%22%7D', '/silences', '/silences?new=1&filter=%7Bteam%3D%22disks%22%7D', '/routing', '/routing?labels=%7Bteam%3D%22disks%22%2Cseverity%3D%22critical%22%7D', '/deliveries', '/alert?labels=%7Balertname%3D%22Nobody%22%7D', '/rules', '/rule?name=A&expr=up%20%3E%200', '/status', '/status?tab=storage', '/status?tab=config', '/status?tab=flags'];
+const panes = encodeURIComponent(JSON.stringify({ a: { queries: [{ refId: 'A', expr: 'sum by (job) (rate(prometheus_http_requests_total{code="200"}[1m]))', editorMode: 'builder' }, { refId: 'B', expr: 'up / up', editorMode: 'builder' }], range: { from: 'now-5m', to: 'now' } }, b: { queries: [{ refId: 'A', expr: 'node_load1', editorMode: 'code' }], range: { from: 'now-5m', to: 'now' } } }));
+const pages = ['/', '/explore', `/explore?panes=${panes}`, '/explore?view=metrics&prefix=process', '/explore?view=metrics&metric=prometheus_http_requests_total', '/explore?view=metrics&metric=prometheus_http_requests_total&by=handler', '/dashboards', '/query', '/query?g0.expr=up&g0.tab=0&g0.range_input=1m', '/query?g0.expr=up&g0.tab=1', '/query?g0.expr=rate(up)', '/targets', '/alerts', '/alerts?view=rules', '/alerts?view=list&filter=%7Bteam%3D%22disks%22%7D', '/silences', '/silences?new=1&filter=%7Bteam%3D%22disks%22%7D', '/routing', '/routing?labels=%7Bteam%3D%22disks%22%2Cseverity%3D%22critical%22%7D', '/deliveries', '/alert?labels=%7Balertname%3D%22Nobody%22%7D', '/rules', '/rule?name=A&expr=up%20%3E%200', '/status', '/status?tab=storage', '/status?tab=config', '/status?tab=flags'];
 
-for (const colorScheme of ['light', 'dark']) {
-  journey(`axe: no violation, ${colorScheme}`, async (page, world, { shots }) => {
+for (const [colorScheme, more] of [['light', false], ['dark', false], ['light', true], ['dark', true]]) {
+  journey(`axe: no violation, ${colorScheme}${more ? ', high contrast' : ''}`, async (page, world, { shots }) => {
+    if (more) await page.addInitScript(() => localStorage.setItem('pharos.contrast', 'more'));
     for (const path of pages) {
       await open(page, world.base + path);
       await page.waitForTimeout(500);
       await check(page, path);
-      if (shots && colorScheme === 'dark') await page.screenshot({ path: `${shots}/dark${path.replace(/\W+/g, '-')}.png`, fullPage: true });
+      if (shots && colorScheme === 'dark') await page.screenshot({ path: `${shots}/dark${path.replace(/\W+/g, '-').slice(0, 60)}.png`, fullPage: true });
     }
     await query(page, world, 'up');
     await page.getByRole('button', { name: /^Last 1h/ }).click();
@@ -21,6 +23,27 @@ for (const colorScheme of ['light', 'dark']) {
     await type(page, 'node_cp');
     await page.locator('.cm-tooltip-autocomplete li').first().waitFor();
     await check(page, 'completion');
+    await open(page, `${world.base}/explore?panes=${panes}`);
+    await page.getByRole('combobox', { name: 'Metric', exact: true }).first().click();
+    await page.locator('.combo-list .mono').first().waitFor();
+    await check(page, 'a list of the builder');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: '+ Operation' }).first().click();
+    await check(page, 'operations');
+    await page.keyboard.press('Escape');
+    for (const [button, dialog] of [['Inspect', 'Inspector'], ['History', 'Query history'], ['Add to dashboard', 'Add to dashboard']]) {
+      await page.getByRole('button', { name: button, exact: true }).first().click();
+      await page.getByRole('dialog', { name: dialog }).waitFor();
+      await check(page, dialog);
+      await page.keyboard.press('Escape');
+    }
+    await page.keyboard.press('Control+K');
+    await page.locator('#commands [role="option"]').nth(3).waitFor();
+    await check(page, 'commands');
+    await page.keyboard.press('Escape');
+    await open(page, `${world.base}/`);
+    await page.getByRole('button', { name: /^Grafana Alloy/ }).click();
+    await check(page, 'a source');
     await open(page, `${world.base}/alerts`);
     await page.keyboard.press('?');
     await page.getByRole('dialog', { name: 'Keys' }).waitFor();
@@ -35,7 +58,7 @@ for (const width of [390, 360]) {
       await page.waitForTimeout(400);
       const size = await page.evaluate(() => ({ inner: document.documentElement.clientWidth, scroll: document.documentElement.scrollWidth }));
       assert(size.scroll <= size.inner, `${path} is ${size.scroll} wide`);
-      if (shots) await page.screenshot({ path: `${shots}/phone-${width}${path.replace(/\W+/g, '-')}.png`, fullPage: true });
+      if (shots) await page.screenshot({ path: `${shots}/phone-${width}${path.replace(/\W+/g, '-').slice(0, 60)}.png`, fullPage: true });
     }
     for (const link of await page.getByRole('navigation').getByRole('link').all()) {
       const b = await link.boundingBox();

@@ -6,6 +6,7 @@ export * from './fieldconfig';
 export { displayName, frameName, formatLabels, guessType, nameFields, sortFrame } from './frames';
 export * from './matchers';
 export * from './migrate';
+import './old-panels';
 export * from './moment';
 export * from './range';
 export { reduceAll, reducerIds, reducerId, reducerName, reduce as reduceOne } from './reduce';

@@ -2,7 +2,6 @@
 import { signal, type Signal } from '@preact/signals';
 import { api, ApiError, type QueryData, type Series } from '../api';
 import { parseColumns, type ColumnSeries } from './columns';
-import { evaluate } from './expr';
 import type { Field, Frame } from './frames';
 import { aligned, durationMs, intervalFor, parseTime, printStep, stepsFor, type Span, type Steps } from './range';
 import { RequestQueue } from './queue';
@@ -276,6 +275,7 @@ export class View {
     }));
     for (const t of ordered(panel.targets.filter((x) => resolveSource(x.datasource, x, this.dashboard, this.scope(locals), this.stores).kind === 'expr'))) {
       try {
+        const { evaluate } = await import('./expr');
         answers.set(t.refId, evaluate({ ...t, expression: this.text(String(t.expression ?? ''), {}) === t.expression ? t.expression : t.expression }, answers));
       } catch (e) {
         out.errors.push({ refId: t.refId, error: asError(e) });

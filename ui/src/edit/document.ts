@@ -1,6 +1,7 @@
 // A dashboard's JSON while it is edited: plain functions that change it in place. What they do not know they leave alone.
 import type { Panel } from '../dash/schema';
 import { placeRows, readDashboard } from '../dash/migrate';
+import '../dash/old-panels'; // panels of old plugins are brought to today's shape when they are edited
 import { fromV2, isV2 } from '../dash/v2';
 import { below, columns, moved, packed, type Box } from './arrange';
 import { same } from './json';

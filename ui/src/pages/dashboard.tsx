@@ -4,6 +4,7 @@ import '../dash.css';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { ApiError } from '../api';
 import { readDashboard } from '../dash/migrate';
+import { readyFor } from '../dash/migrate-panels';
 import { formatMoment } from '../dash/moment';
 import type { Dashboard, Panel, Variable } from '../dash/schema';
 import { linkOf } from '../dash/fieldconfig';
@@ -291,6 +292,7 @@ export function DashboardPage(): JSX.Element {
     } catch (e) {
       throw new ApiError('bad_data', `${t('This dashboard is not JSON')}: ${(e as Error).message}`, 0);
     }
+    await readyFor(text);
     const dashboard = { ...readDashboard(json), uid }, params = new URLSearchParams(location.search);
     if (params.get('timezone')) dashboard.timezone = params.get('timezone') as string;
     const view = new View({ ...dashboard, variables: fromUrl(dashboard.variables, params) }, stores, { from: params.get('from') ?? dashboard.time.from, to: params.get('to') ?? dashboard.time.to });

@@ -3,6 +3,7 @@ import type { JSX } from 'preact';
 import '../dash.css';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApiError } from '../api';
+import { builtIns, presentBuiltIns } from '../builtin';
 import { importText, listDashboards, listFolders, removeStored, saveText, type Listed } from '../dash/store';
 import { useLoad } from '../hooks';
 import { Empty, Problem, Waiting } from '../parts';
@@ -74,8 +75,8 @@ function New({ onClose, onDone }: { onClose: () => void; onDone: (uid: string) =
 const sources: Record<string, string> = { builtin: 'built in', file: 'from a file' };
 
 export function DashboardsPage(): JSX.Element {
-  const [importing, setImporting] = useState(false), [making, setMaking] = useState(false), filter = route.value.params.get('query') ?? '', load = useLoad((signal) => listDashboards('', signal), []);
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean), all = (load.data ?? []).filter((d) => words.every((w) => `${d.title} ${d.folderTitle} ${d.tags.join(' ')}`.toLowerCase().includes(w)));
+  const [importing, setImporting] = useState(false), [making, setMaking] = useState(false), filter = route.value.params.get('query') ?? '', load = useLoad((signal) => listDashboards('', signal), []), present = useLoad(presentBuiltIns, [], 30_000);
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean), wait = present.data ? builtIns.filter((b) => !present.data?.has(b.uid)) : [], all = (load.data ?? []).filter((d) => !(d.source === 'builtin' && wait.some((b) => b.uid === d.uid))).filter((d) => words.every((w) => `${d.title} ${d.folderTitle} ${d.tags.join(' ')}`.toLowerCase().includes(w)));
   const folders = new Map<string, Listed[]>();
   for (const d of all) folders.set(d.folderTitle, [...(folders.get(d.folderTitle) ?? []), d]);
   return (
@@ -104,6 +105,12 @@ export function DashboardsPage(): JSX.Element {
         ))
       )}
       {making && <New onClose={() => setMaking(false)} onDone={(uid) => go(`/d/${uid}`, { edit: '' })} />}
+      {!filter && wait.length > 0 && (
+        <section class="panel dash-list waiting-boards" aria-label={t('Built-in dashboards that wait for their metrics')}>
+          <h2>{t('Built in, and waiting for their metrics')}</h2>
+          <ul>{wait.map((b) => <li><span>{t(b.title)}</span> <span class="muted small">{t('appears when there is')} <span class="mono">{b.needs}</span></span></li>)}</ul>
+        </section>
+      )}
       {importing && <Import onClose={() => setImporting(false)} onDone={(uid) => go(`/d/${uid}`)} />}
     </div>
   );

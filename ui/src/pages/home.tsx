@@ -1,10 +1,13 @@
-// What is going on: the state of targets, rules and storage in one line, and this host's vital signs.
+// What is going on: the state of targets, rules and storage in one line, live rates, what sends data here, and this host's vital signs.
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { api, rangeQuery, type Labels, type QueryData, type Series } from '../api';
+import { builtIns, presentBuiltIns } from '../builtin';
 import { Chart, type Range } from '../chart';
+import { Connect } from '../connect';
 import { formatCount, parseDuration, parseLinkTime, printDuration, printLinkTime, type Unit } from '../format';
 import { useLoad } from '../hooks';
+import { Own, rateOf, readOwn } from '../own';
 import { Problem, Waiting } from '../parts';
 import { href, route, setParams } from '../router';
 import { t } from '../strings';
@@ -31,12 +34,55 @@ async function number(expr: string, signal: AbortSignal): Promise<number | null>
   return first === undefined ? null : Number(first);
 }
 
-function Tile({ label, value, unit, to, state }: { label: string; value: string | null; unit?: string; to: string; state?: 'ok' | 'bad' | 'warn' }): JSX.Element {
+/** The last minutes of a number, small. */
+function Spark({ values }: { values: (number | null)[] }): JSX.Element | null {
+  const there = values.filter((v): v is number => v !== null);
+  if (there.length < 3) return null;
+  const least = Math.min(...there), most = Math.max(...there), y = (v: number): number => 21 - (most > least ? ((v - least) / (most - least)) * 18 : 9);
+  return <svg class="tile-spark" viewBox="0 0 60 24" preserveAspectRatio="none" aria-hidden="true"><polyline points={values.map((v, i) => (v === null ? '' : `${((i * 60) / Math.max(values.length - 1, 1)).toFixed(1)},${y(v).toFixed(1)}`)).filter(Boolean).join(' ')} /></svg>;
+}
+
+function Tile({ label, value, unit, to, state, spark }: { label: string; value: string | null; unit?: string; to: string; state?: 'ok' | 'bad' | 'warn'; spark?: (number | null)[] }): JSX.Element {
   return (
     <a class={`tile ${state ?? ''}`} href={to} data-page>
       <span class="big">{value ?? <span class="skeleton word" />}{value && unit && <small>{unit}</small>}</span>
       <span>{state && <i class={`dot ${state}`} aria-hidden="true" />}{label}</span>
+      {spark && <Spark values={spark} />}
     </a>
+  );
+}
+
+interface Live { own: Own; samples: number | null; series: number | null; rules: number | null; points: { samples: number | null; series: number | null; rules: number | null }[] }
+const liveEvery = 5000, livePoints = 60;
+
+/** The server's own counters every few seconds, while somebody looks. */
+function useLive(start: boolean): Live | null {
+  const [live, setLive] = useState<Live | null>(null);
+  useEffect(() => {
+    if (!start) return;
+    const abort = new AbortController();
+    let before: Own | undefined;
+    const read = (): void => void (document.visibilityState === 'visible' && readOwn(abort.signal).then((own) => {
+      const one = { samples: rateOf(before, own, 'prometheus_tsdb_head_samples_appended_total'), series: own.sum('prometheus_tsdb_head_series'), rules: rateOf(before, own, 'prometheus_rule_evaluations_total') };
+      before = own;
+      setLive((was) => ({ own, ...one, points: [...(was?.points ?? []), one].slice(-livePoints) }));
+    }, () => {}));
+    read();
+    const timer = setInterval(read, liveEvery);
+    return () => { clearInterval(timer); abort.abort(); };
+  }, [start]);
+  return live;
+}
+
+function BuiltIns({ tick }: { tick: number }): JSX.Element | null {
+  const load = useLoad(presentBuiltIns, [Math.floor(tick / 4)]), there = builtIns.filter((b) => load.data?.has(b.uid)), more = builtIns.length - there.length;
+  if (!load.data) return null;
+  return (
+    <nav class="built-ins" aria-label={t('Dashboards')}>
+      <span class="muted small">{t('Dashboards')}</span>
+      {there.map((b) => <a class="chip-link" href={href(`/d/${b.uid}`)} data-page>{t(b.title)}</a>)}
+      <a class="small" href={href('/dashboards')} data-page>{more ? t('all, and {0} that wait for their metrics', more) : t('all')}</a>
+    </nav>
   );
 }
 
@@ -75,14 +121,15 @@ export function HomePage(): JSX.Element {
   const next = (): void => setTick((n) => n + 1);
   useEvery(refresh === 'off' ? '' : refresh, next);
   const summary = useLoad(async (signal) => {
-    const [targets, up, firing, series, rate, since] = await Promise.all([
+    const [targets, up, firing, series, rate, rules, since] = await Promise.all([
       number('count(up)', signal), number('sum(up)', signal), number('count(ALERTS{alertstate="firing"})', signal),
-      number('sum(prometheus_tsdb_head_series)', signal), number('sum(rate(prometheus_tsdb_head_samples_appended_total[1m]))', signal),
+      number('sum(prometheus_tsdb_head_series)', signal), number('sum(rate(prometheus_tsdb_head_samples_appended_total[1m]))', signal), number('sum(rate(prometheus_rule_evaluations_total[1m]))', signal),
       api<{ headStats: { minTime: number } }>('status/tsdb', {}, signal).then((x) => x.data.headStats.minTime / 1000, () => 0),
     ]);
-    return { targets, up, firing, series, rate, since: since > 0 ? since : Date.now() / 1000, now: Date.now() / 1000 };
+    return { targets, up, firing, series, rate, rules, since: since > 0 ? since : Date.now() / 1000, now: Date.now() / 1000 };
   }, [tick]);
-  const s = summary.data;
+  const s = summary.data, live = useLive(!!summary.data);
+  const samples = live?.samples ?? s?.rate ?? null;
   const now = s?.now ?? Date.now() / 1000;
   const step = Math.max(15, Math.ceil(span.range / 240 / 15) * 15);
   const end = Math.floor((span.end ?? now) / step) * step;
@@ -105,9 +152,12 @@ export function HomePage(): JSX.Element {
       <div class="tiles">
         <Tile label={t('targets up')} value={s ? String(s.up ?? 0) : null} unit={s ? ` / ${s.targets ?? 0}` : ''} to={href('/targets')} state={!s ? undefined : s.targets && s.up === s.targets ? 'ok' : s.targets ? 'bad' : 'warn'} />
         <Tile label={t(s?.firing === 1 ? 'alert firing' : 'alerts firing')} value={s ? String(s.firing ?? 0) : null} to={href('/alerts')} state={!s ? undefined : s.firing ? 'bad' : 'ok'} />
-        <Tile label={t('active series')} value={s ? formatCount(s.series) : null} to={href('/status', { tab: 'storage' })} />
-        <Tile label={t('samples per second')} value={s ? formatCount(s.rate) : null} to={href('/query', { 'g0.expr': 'rate(prometheus_tsdb_head_samples_appended_total[1m])', 'g0.tab': '0' })} />
+        <Tile label={t('active series')} value={s ? formatCount(live?.series ?? s.series) : null} to={href('/status', { tab: 'storage' })} spark={live?.points.map((p) => p.series)} />
+        <Tile label={t('samples per second')} value={s ? formatCount(samples) : null} to={href('/query', { 'g0.expr': 'rate(prometheus_tsdb_head_samples_appended_total[1m])', 'g0.tab': '0' })} spark={live?.points.map((p) => p.samples)} />
+        <Tile label={t('rule evaluations per second')} value={s ? formatCount(live?.rules ?? s.rules) : null} to={href('/rules')} spark={live?.points.map((p) => p.rules)} />
       </div>
+      {s && <Connect own={live?.own} tick={tick} />}
+      {s && <BuiltIns tick={tick} />}
       <div class="grid">
         {s && panels.map((p) => <PanelView key={p.title} panel={p} start={start} end={end} step={step} span={span} onSpan={setSpan} young={now - s.since < 90} />)}
         {!s && !summary.error && panels.map((p) => <section class="panel" key={p.title}><h2>{t(p.title)}</h2><Waiting /></section>)}

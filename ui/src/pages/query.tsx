@@ -2,15 +2,17 @@
 // open here and ours open there.
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import type { JSX } from 'preact';
-import { api, rangeQuery, root, seriesName, type QueryData, type Series } from '../api';
+import { api, rangeQuery, type QueryData } from '../api';
 import { Chart, type Range } from '../chart';
 import { toCsv } from '../csv';
 import type { Editor } from '../editor';
 import { Explorer } from '../explorer';
+import { ExpressionField, FaultView, useStable } from '../expression';
 import { formatTime, parseDuration, parseLinkTime, printDuration, printLinkTime } from '../format';
 import { useLoad } from '../hooks';
-import { CopyButton, download, Empty, LabelSet, Menu, Notes, Problem, TabPanel, Tabs, Waiting } from '../parts';
-import { faultOf, type Fault } from '../promql-error';
+import { download, Empty, Menu, Notes, Problem, TabPanel, Tabs, Waiting } from '../parts';
+import { faultOf } from '../promql-error';
+import { QueryTable } from '../result';
 import { route, setParams } from '../router';
 import { forgetQueries, queries, rememberQuery } from '../store';
 import { t } from '../strings';
@@ -18,90 +20,6 @@ import { Refresh, TimePicker, useEvery, widen, type Span } from '../time';
 
 const examples = ['up', 'rate(node_cpu_seconds_total{mode!="idle"}[5m])', 'node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes', 'topk(5, sum by (handler) (rate(prometheus_http_requests_total[5m])))'];
 const mostDrawn = 1000;
-
-interface FieldProps { value: string; fault: Fault | null; focus: boolean; editor: { current: Editor | null }; onRun: (text: string) => void; children: JSX.Element }
-
-function ExpressionField({ value, fault, focus, editor, onRun, children }: FieldProps): JSX.Element {
-  const host = useRef<HTMLDivElement>(null);
-  const text = useRef(value);
-  const run = useRef(onRun);
-  run.current = onRun;
-  const [failed, setFailed] = useState(false);
-  const [ready, setReady] = useState(false);
-  useEffect(() => {
-    let gone = false;
-    import('../editor').then((m) => {
-      if (gone || !host.current) return;
-      editor.current = m.createEditor(host.current, text.current, root, t('Expression'), t('Expression (Enter runs, Shift+Enter is a new line)'),
-        (next) => (text.current = next), () => run.current(text.current));
-      if (focus) editor.current.focus();
-      setReady(true);
-    }, () => setFailed(true));
-    return () => {
-      gone = true;
-      editor.current?.destroy();
-    };
-  }, []);
-  useEffect(() => {
-    text.current = value;
-    editor.current?.setText(value);
-  }, [value]);
-  useEffect(() => editor.current?.markFault(fault), [fault, ready]);
-  return (
-    <form class="expression" onSubmit={(e) => { e.preventDefault(); run.current(text.current); }}>
-      {failed
-        ? <textarea class="editor mono" aria-label={t('Expression')} defaultValue={value} onInput={(e) => (text.current = e.currentTarget.value)} />
-        : <div class="editor" ref={host} />}
-      {children}
-      <button class="primary" type="submit">{t('Run')}</button>
-    </form>
-  );
-}
-
-/** What the expression says and where it goes wrong, as a compiler shows it. */
-function FaultView({ expr, fault }: { expr: string; fault: Fault }): JSX.Element {
-  const line = expr.split('\n')[fault.line - 1] ?? '';
-  const before = expr.slice(0, fault.from).split('\n').pop() ?? '';
-  return (
-    <div class="problem fault" role="alert">
-      <b>{t('Line {0}, column {1}', fault.line, fault.column)}:</b> <span>{fault.message}</span>
-      <pre aria-hidden="true">{line}{'\n'}{' '.repeat(before.length)}{'^'.repeat(Math.max(1, fault.to - fault.from))}</pre>
-    </div>
-  );
-}
-
-function QueryTable({ data }: { data: QueryData }): JSX.Element {
-  const [all, setAll] = useState(false);
-  if (data.resultType === 'scalar' || data.resultType === 'string') {
-    return <table class="data"><tbody><tr><th scope="row">{data.resultType}</th><td class="num">{data.result[1]}</td></tr></tbody></table>;
-  }
-  const rows: Series[] = data.result as Series[];
-  if (!rows.length) return <Empty>{t('No series match at this time.')}</Empty>;
-  const shown = all ? rows : rows.slice(0, 500);
-  return (
-    <>
-      <div class="scroll" tabIndex={0} role="group" aria-label={t('Result')}>
-        <table class="data result">
-          <thead><tr><th>{t('Series')}</th><th class="num">{t('Value')}</th></tr></thead>
-          <tbody>
-            {shown.map((s) => (
-              <tr>
-                <td><div class="cell"><span>{s.metric.__name__ && <span class="metric">{s.metric.__name__} </span>}<LabelSet labels={s.metric} skip={['__name__']} />{!Object.keys(s.metric).length && '{}'}</span><CopyButton text={seriesName(s.metric)} label={t('Copy the series {0}', seriesName(s.metric))} /></div></td>
-                <td class="num">
-                  {s.value?.[1]}
-                  {s.values?.map(([at, v]) => <div>{v} <span class="muted">@ {at}</span></div>)}
-                  {s.histogram && t('{0} observations, sum {1}', s.histogram[1].count, s.histogram[1].sum)}
-                  {s.histograms?.map(([at, h]) => <div>{t('{0} observations, sum {1}', h.count, h.sum)} <span class="muted">@ {at}</span></div>)}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-      {rows.length > shown.length && <button type="button" onClick={() => setAll(true)}>{t('Show all {0} series', rows.length)}</button>}
-    </>
-  );
-}
 
 function HistoryMenu({ onChoose }: { onChoose: (text: string) => void }): JSX.Element {
   const icon = <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.5"><circle cx="8" cy="8" r="6" /><path d="M8 4.500V8l2.500 1.500" /></svg>;
@@ -218,13 +136,6 @@ function QueryPanel({ n, only, tick, onRemove }: PanelProps): JSX.Element {
       </TabPanel>
     </section>
   );
-}
-
-/** The same object while its contents stay the same. */
-function useStable<T>(value: T): T {
-  const kept = useRef(value);
-  if (JSON.stringify(kept.current) !== JSON.stringify(value)) kept.current = value;
-  return kept.current;
 }
 
 /** The numbers of the panels in the address; at least one. */
