@@ -148,7 +148,7 @@ def empty_buckets(locus):
             return False
         more = [b for b in q[1].get('buckets', []) if b not in p[1].get('buckets', [])]
         return all(b[3] == 'NaN' for b in more) and all(b in q[1].get('buckets', []) for b in p[1].get('buckets', []))
-    if locus.ask.node.kind == 'aggr' and re.search(r'inf|nan|/ *\(*-?0\b', locus.ask.text(), re.I):
+    if locus.ask.node.kind == 'aggr' and any(is_hist(p) and any(not math.isfinite(x) for x in numbers(p)[0]) for p in inputs(locus)):
         return every_point(locus, lambda _, p, q: is_hist(p) and is_hist(q) and any(not math.isfinite(x) for x in numbers(q)[0]))
     return locus.ask.node.kind == 'binary' and every_point(locus, nan_only)
 
@@ -289,6 +289,8 @@ def histogram_windows(locus):
         return over_custom(locus)  # what the peer leaves out cannot collide
     if not is_call(locus, 'rate', 'increase', 'irate', 'delta', 'idelta', 'sum_over_time', 'avg_over_time') and locus.ask.node.kind != 'binary':
         return over_custom(locus) and (has_values(locus) or locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success')
+    if locus.ask.node.kind == 'binary' and over_custom(locus) and every_point(locus, lambda _, p, q: p and not q and not is_hist(p)):
+        return True  # floats made of histograms that the peer gave up
     to_zero = is_call(locus, 'rate', 'increase')
     wild = from_wild(locus)
     def holds(_, p, q):

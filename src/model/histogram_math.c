@@ -646,7 +646,8 @@ bool histogram_is_reset(Arena *scratch, const Histogram *h, const Histogram *pre
         Side sh = side_of(h, NULL, positive), sp = side_of(prev, NULL, positive);
         if (prev->schema > h->schema) {
             sp = side_copy(scratch, &sp, false);
-            empty_inside(&sp, prev, h->zero_threshold);
+            if (h->zero_threshold > prev->zero_threshold) /* else zero does not have them */
+                empty_inside(&sp, prev, h->zero_threshold);
             side_reduce(&sp, prev->schema, h->schema);
         }
         Walk now = walk_start(&sh), was = walk_start(&sp);
