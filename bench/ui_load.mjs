@@ -112,9 +112,10 @@ async function populatedInside() {
     await link.click();
     for (;;) {
       await page.waitForFunction(() => document.querySelectorAll('.dash-panel').length > 4 && !document.querySelector('.dash-panel .waiting'));
-      const empty = await page.locator('.dash-panel:has(.no-data), .dash-panel:has(.problem)').count();
-      if (!empty) break;
-      if (performance.now() - begun > 180_000) throw new Error(`${empty} panels stay without data`);
+      // A namespace with nothing but a loopback has no interface to show.
+      const empty = (await page.locator('.dash-panel:has(.no-data), .dash-panel:has(.problem)').evaluateAll((all) => all.map((e) => e.getAttribute('aria-label')))).filter((name) => !/network/i.test(name));
+      if (!empty.length) break;
+      if (performance.now() - begun > 180_000) throw new Error(`without data: ${empty}`);
       await sleep(1000);
       await page.getByRole('button', { name: 'Refresh now' }).click();
     }
@@ -134,7 +135,7 @@ function populated() {
   const line = r.stdout.trim().split('\n').at(-1);
   if (r.status !== 0 || !line.startsWith('{')) throw new Error(`the run in a namespace failed: ${r.status} ${r.stdout}`);
   const { ms, ready, panels } = JSON.parse(line);
-  record('built binary -> first populated dashboard, network blocked', `${seconds(ms)}: ready after ${seconds(ready)}, then overview, link, the host dashboard with all ${panels} panels in sight of a 1000 px window filled; no configuration, only a loopback`, ms <= 60_000, 'node bench/ui_load.mjs populated');
+  record('built binary -> first populated dashboard, network blocked', `${seconds(ms)}: ready after ${seconds(ready)}, then overview, link, the host dashboard with its ${panels} panels, those in sight of a 1000 px window filled (there is no interface for the one of the network); no configuration, only a loopback`, ms <= 60_000, 'node bench/ui_load.mjs populated');
 }
 
 function axe() {
