@@ -533,14 +533,22 @@ static void remove_folder(HttpReq *r, void *arg)
 
 /* ---- what clients ask first ---- */
 
+/* Ours, then those that provisioning files name, so that dashboards find theirs. */
 static void datasources(HttpReq *r, void *arg)
 {
-    (void)arg;
+    static const char ours[] =
+        "{\"id\":1,\"uid\":\"prometheus\",\"orgId\":1,\"name\":\"Prometheus\",\"type\":\"prometheus\","
+        "\"typeName\":\"Prometheus\",\"access\":\"proxy\",\"url\":\"/\",\"isDefault\":true,"
+        "\"readOnly\":true,\"jsonData\":{\"httpMethod\":\"POST\"}}";
+    DashStore *s = arg;
+    mutex_lock(&s->lock);
+    Str named = s->sources ? arena_dup(r->arena, str_c(s->sources)) : S("[]"); /* "[...]" */
+    mutex_unlock(&s->lock);
+    if (named.len < 3)
+        named = S("[]");
     http_reply(
         r, 200, "application/json",
-        S("[{\"id\":1,\"uid\":\"prometheus\",\"orgId\":1,\"name\":\"Prometheus\",\"type\":\"prometheus\","
-          "\"typeName\":\"Prometheus\",\"access\":\"proxy\",\"url\":\"/\",\"isDefault\":true,"
-          "\"readOnly\":true,\"jsonData\":{\"httpMethod\":\"POST\"}}]"));
+        arena_printf(r->arena, "[%s%s%.*s", ours, named.len > 2 ? "," : "", STR_FMT(str_skip(named, 1))));
 }
 
 static void health(HttpReq *r, void *arg)

@@ -6,7 +6,8 @@
  *
  * Dashboards. A dashboard is the text somebody gave us: it is kept byte by byte, exported unchanged, and read into today's shape by the
  * browser (ui/src/dash). The server knows its title, uid and tags only. Where they come from: people (imported, with the last 50
- * versions), files of a provisioning folder (read at start and at each reload; read-only here), and the binary itself.
+ * versions), files of a provisioning folder (by Grafana's provisioning files in it, where there are any; read at start and at each
+ * reload; read-only here), and the binary itself.
  *
  * Routes follow Grafana's shapes: GET /api/search, /api/dashboards/uid/{uid}, /api/datasources, /api/health; POST /api/dashboards/db;
  * DELETE /api/dashboards/uid/{uid}; GET /api/dashboards/uid/{uid}/versions[/{n}], POST .../restore {"version": n}; GET and POST

@@ -44,6 +44,7 @@ void dash_store_close(DashStore *s)
     statedb_close(s->db);
     mutex_done(&s->lock);
     mem_free(s->path);
+    mem_free(s->sources);
     mem_free(s);
 }
 

@@ -17,8 +17,21 @@ struct DashStore {
     Mutex lock; /* one writer */
     Clock *clock;
     Vfs *vfs;
-    char *path; /* provisioning folder; "" = none */
+    char *path;    /* provisioning folder; "" = none */
+    char *sources; /* data sources that provisioning files name: a JSON array; under the lock */
 };
+
+/* Grafana's provisioning files under a folder (provisioning/dashboards/, dashboards/; *.yml), as people have them beside their dashboards.
+ * What cannot be read is logged with file, line and field, and passed over. */
+typedef struct DashProvider {
+    Str name, folder, folder_uid, path;
+    bool from_structure; /* folders are named as directories are */
+} DashProvider;
+typedef struct DashProviders {
+    DashProvider at[64];
+    u32 len;
+} DashProviders;
+void dash_read_provisioning(Vfs *vfs, const char *root, Arena *arena, DashProviders *ret, Buf *ret_sources);
 
 typedef struct DashPut {
     Str text, folder, message, source;

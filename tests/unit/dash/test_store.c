@@ -258,6 +258,45 @@ static void files_are_provisioned(void **state)
     assert_int_equal(n, 2);
 }
 
+static void provisioning_files_say_where_dashboards_lie(void **state)
+{
+    Fixture *f = *state;
+    Why why = {0};
+    DashRow row;
+    DashFolder folder;
+    write_file(f, "provisioning/dashboards/all.yml",
+               "apiVersion: 1\nproviders:\n  - name: team\n    orgId: 1\n    folder: Team\n    folderUid: "
+               "team-1\n    type: file\n"
+               "    disableDeletion: true\n    updateIntervalSeconds: 10\n    allowUiUpdates: true\n"
+               "    options: {path: /var/lib/grafana/dashboards}\n"
+               "  - name: tree\n    options: {path: tree, foldersFromFilesStructure: true}\n"
+               "  - name: gone\n    options: {path: /no/such/folder}\n  - name: wrong\n    typ: file\n    "
+               "options: {path: tree}\n");
+    write_file(f, "provisioning/dashboards/broken.yml", "providers: [");
+    write_file(f, "provisioning/datasources/ds.yml",
+               "apiVersion: 1\ndatasources:\n  - name: Mimir\n    type: prometheus\n    uid: mimir-uid\n    "
+               "access: proxy\n"
+               "    url: http://mimir:9009/prometheus\n    isDefault: true\n    jsonData: {timeInterval: "
+               "15s}\n  - {name: Logs, type: loki}\n");
+    write_file(f, "dashboards/deep/a.json", "{\"uid\":\"pa\",\"title\":\"A\",\"panels\":[]}");
+    write_file(f, "tree/x/y/b.json", "{\"uid\":\"pb\",\"title\":\"B\",\"panels\":[]}");
+    write_file(f, "elsewhere.json", "{\"uid\":\"pc\",\"title\":\"C\",\"panels\":[]}");
+    dash_store_close(f->s);
+    open_store(f, f->files);
+    assert_ok(dash_store_get(f->s, S("pa"), &f->arena, &row, &why), &why);
+    assert_str(row.folder, "Team");
+    assert_ok(dash_folder_find(f->s, S("team-1"), &f->arena, &folder, &why), &why);
+    assert_str(folder.title, "Team");
+    assert_ok(dash_store_get(f->s, S("pb"), &f->arena, &row, &why), &why);
+    assert_str(row.folder, "x/y");
+    assert_int_equal(dash_store_get(f->s, S("pc"), &f->arena, &row, &why), E_NOT_FOUND);
+    assert_non_null(strstr(f->s->sources, "\"uid\":\"mimir-uid\""));
+    assert_non_null(strstr(f->s->sources, "\"uid\":\"Logs\""));
+    assert_ok(dash_reload(f->s, &why), &why);
+    assert_ok(dash_store_get(f->s, S("pa"), &f->arena, &row, &why), &why);
+    assert_int_equal(row.version, 1);
+}
+
 static void built_in_ones_are_there(void **state)
 {
     Fixture *f = *state;
@@ -278,6 +317,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(folders_are_made_named_and_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_dashboard_is_refused_with_a_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(files_are_provisioned, setup, teardown),
+        cmocka_unit_test_setup_teardown(provisioning_files_say_where_dashboards_lie, setup, teardown),
         cmocka_unit_test_setup_teardown(built_in_ones_are_there, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
