@@ -11,7 +11,8 @@ PROMETHEUS_YML = 'global: {evaluation_interval: %s}\nstorage: {tsdb: {out_of_ord
 class Asker:
     """Connections to one address, one per thread."""
 
-    def __init__(self, address):
+    def __init__(self, address, may_hang_up=False):
+        self.may_hang_up = may_hang_up  # an answer it cannot write ends the connection: that counts as the error it is
         self.address, self.local, self.all, self.lock = address, threading.local(), [], threading.Lock()
 
     def connection(self):
@@ -36,6 +37,8 @@ class Asker:
                 return r.status, r.read()
             except (http.client.HTTPException, OSError):
                 c.close()
+                if attempt and self.may_hang_up:
+                    return 500, b'{"status": "error", "errorType": "internal", "error": "unexpected error: runtime error: the connection was closed"}'
                 if attempt:
                     raise
 
@@ -71,7 +74,7 @@ class Prometheus(Process):
             [binary or peer('prometheus', 'prometheus'), '--config.file=prometheus.yml', '--storage.tsdb.path=data', f'--web.listen-address={self.address}',
              '--web.enable-remote-write-receiver', '--storage.tsdb.retention.time=3650d', f'--enable-feature={features}'], cwd=self.directory, stdout=self.log, stderr=self.log)
         wait_for('the peer', lambda: request(self.address, 'GET', '/-/ready')[0] == 200)
-        self.asker = Asker(self.address)
+        self.asker = Asker(self.address, may_hang_up=True)
 
 
 class Pharos(Process):
