@@ -352,7 +352,7 @@ def past_the_end(locus):
 
 
 def repeated_matcher(locus):
-    inner = re.findall(r'[{,] *"?(\w+)"? *(?:=~|!~|!=|=)', locus.ask.text())
+    inner = re.findall(r'[{,] *("[^"]+"|\w+) *(?:=~|!~|!=|=)', locus.ask.text())
     return is_call(locus, 'absent', 'absent_over_time') and len(set(inner)) < len(inner) and has_values(locus)
 
 
