@@ -1,5 +1,6 @@
 import { render, type JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import './early';
 import icon from './icon.svg';
 import { later } from './later';
 import { Empty } from './parts';

@@ -1,5 +1,6 @@
 // Dashboards on the server: list, read, import, remove. Their text is kept byte by byte, so it is sent and fetched as text.
 import { ApiError, root } from '../api';
+import { takeEarly } from '../early';
 
 export interface Listed { uid: string; title: string; folderTitle: string; folderUid: string; tags: string[]; source: string; updated: string; version: number }
 export interface Meta { version: number; folderTitle: string; source: string; updated: string }
@@ -7,7 +8,7 @@ export interface Meta { version: number; folderTitle: string; source: string; up
 async function call(path: string, init?: RequestInit): Promise<Response> {
   let r: Response;
   try {
-    r = await fetch(`${root}${path}`, init);
+    r = await ((!init?.method && takeEarly(path)) || fetch(`${root}${path}`, init));
   } catch (e) {
     if (init?.signal?.aborted) throw e;
     throw new ApiError('unavailable', 'The server does not answer.', 0);
