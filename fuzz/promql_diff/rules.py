@@ -312,7 +312,7 @@ def scaled(p, q, only_sums):
 
 
 def fraction_of_ends(locus):
-    return is_call(locus, 'histogram_fraction') and every_point(locus, lambda _, p, q: p and q and q[1] == 'NaN')
+    return is_call(locus, 'histogram_fraction') and every_point(locus, lambda _, p, q: p and q and (q[1] == 'NaN' or near(float(p[1]), float(q[1]), 1e-13, 1)))
 
 
 def info_function(locus):
@@ -362,6 +362,10 @@ def or_collision(locus):
 
 def offset_goes_on(locus):
     return re.search(r'offset [-+]?\([^)]*\)\)* *([-+*/%^]|atan2)', locus.ask.text()) is not None
+
+
+def two_signs(locus):
+    return locus.diff[0] == 'error' and locus.diff[2][0][1] == 'success' and 'in offset, expected number' in str(locus.diff[1][1]) and re.search(r'offset *[-+] *[-+]', locus.ask.text()) is not None
 
 
 def late_names(locus):
@@ -471,6 +475,7 @@ RULES = [
     ('native histograms made in a subquery', computed_histograms, True),
     ('`label_replace`, `label_join`, `-x`', label_collisions, True),
     ('`x offset (2m * 2) / 10`', offset_goes_on, True),
+    ('`offset --7m`', two_signs, True),
     ('subqueries of a range query whose end is no step', past_the_end, True),
     ('`unexpected error: runtime error`', peer_panics, False),
     ('`absent(x{a!="1", a="1"})`', repeated_matcher, False),
@@ -509,7 +514,7 @@ def newer_function(locus):
     return locus.diff[0] == 'error' and locus.diff[1][0][1] == 'success' and re.search(r'\b(start|end|step|range|min_of|max_of)\s*\(', locus.ask.text()) is not None
 
 
-OTHER_RULES = [('functions newer than 3.5', newer_function, True), ('`by (a:b)` printed', quoted_names, True), ('`foo[1 s]`', space_in_duration, True), ('`parse_query` has the members of 3.5', newer_members, False)]
+OTHER_RULES = [('`offset --7m`', two_signs, True), ('functions newer than 3.5', newer_function, True), ('`by (a:b)` printed', quoted_names, True), ('`foo[1 s]`', space_in_duration, True), ('`parse_query` has the members of 3.5', newer_members, False)]
 
 
 def check_rows():
