@@ -15,8 +15,8 @@ typedef struct Command {
     int (*run)(int argc, char **argv);
 } Command;
 
-extern const Command cmd_serve, cmd_check, cmd_query, cmd_scrape, cmd_draw, cmd_notify, cmd_fsck, cmd_import, cmd_tsdb,
-    cmd_test, cmd_promql, cmd_version, cmd_alertmanager, cmd_amtool;
+extern const Command cmd_serve, cmd_check, cmd_query, cmd_scrape, cmd_draw, cmd_notify, cmd_fsck, cmd_import,
+    cmd_tsdb, cmd_test, cmd_promql, cmd_version, cmd_alertmanager, cmd_amtool;
 
 /* ---- flags (flags.c): --name=value, --name value, --name, --no-name; -h and --help everywhere ---- */
 typedef enum FlagKind {

@@ -99,7 +99,8 @@ const Command cmd_fsck = {
     .help = "pharos fsck [DIRECTORY]\n\n"
             "Reads every byte of a data directory (default ./data) and checks lengths, sums and order: log, "
             "catalogue,\n"
-            "parts, manifests, outbox, spools, state database. Changes nothing. The server must not be running on it.\n"
+            "parts, manifests, outbox, spools, state database. Changes nothing. The server must not be "
+            "running on it.\n"
             "Exit status 1 when something is wrong; each finding is one line \"file: what\".\n",
     .run = run,
 };

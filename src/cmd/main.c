@@ -5,8 +5,8 @@
 #include "cmd/cmd.h"
 
 static const Command *const commands[] = {
-    &cmd_serve, &cmd_alertmanager, &cmd_amtool, &cmd_check, &cmd_query,  &cmd_scrape,  &cmd_draw,  &cmd_notify,
-    &cmd_fsck,  &cmd_import,       &cmd_tsdb,   &cmd_test,  &cmd_promql, &cmd_version,
+    &cmd_serve,  &cmd_alertmanager, &cmd_amtool, &cmd_check, &cmd_query, &cmd_scrape, &cmd_draw,
+    &cmd_notify, &cmd_fsck,         &cmd_import, &cmd_tsdb,  &cmd_test,  &cmd_promql, &cmd_version,
 };
 
 /* Roles and tools of the design that are not built yet say so plainly. */

@@ -91,7 +91,7 @@ typedef struct ScrapeRun {
     TargetMeta *metadata; /* written under metadata_lock, read by others there */
     Mutex *metadata_lock;
     Buf body;
-    Str page; /* inside body */
+    Str page;         /* inside body */
     Str content_type; /* inside body_type */
     char body_type[256];
     u64 wire_bytes;

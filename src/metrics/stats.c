@@ -54,8 +54,9 @@ void engine_metrics_init(MetricsEngine *e)
         metric_gauge("prometheus_tsdb_wal_storage_size_bytes", "Bytes of the write-ahead log.", "");
     m->catalogue_bytes =
         metric_gauge("pharos_metrics_catalogue_bytes", "Memory of the series catalogue.", "");
-    m->series_forgotten = metric_counter("pharos_metrics_series_forgotten_total",
-                                         "Series that left the catalogue because no samples of theirs are kept.", "");
+    m->series_forgotten =
+        metric_counter("pharos_metrics_series_forgotten_total",
+                       "Series that left the catalogue because no samples of theirs are kept.", "");
     m->retention_deletions =
         metric_counter("prometheus_tsdb_time_retentions_total", "Parts deleted by retention.", "");
     m->size_retentions = metric_counter("prometheus_tsdb_size_retentions_total",

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    IDLE_MAX = 4096,      /* of a client */
+    IDLE_MAX = 4096, /* of a client */
     PEERS_MAX = 65536,
     READ_MIN = 16384,
     USUAL_MAX = 16 << 20, /* made room for at once */

@@ -190,8 +190,9 @@ Err fsck_statedb(Vfs *vfs, const char *path, FsckReport *r, Why *why); /* SQLite
 /* ---- the state database (state.c): configuration-like state in SQLite, in write-ahead mode, synced at each commit ----
  * One per data directory, owned by whoever opened it; calls may come from several threads, transactions from one at a time. */
 typedef struct StateDb StateDb;
-Err statedb_open(Vfs *vfs, const char *path, StateDb **ret, Why *why); /* creates the file; E_CORRUPT when it is none */
-void statedb_close(StateDb *db);                                       /* NULL is fine */
+Err statedb_open(Vfs *vfs, const char *path, StateDb **ret,
+                 Why *why);      /* creates the file; E_CORRUPT when it is none */
+void statedb_close(StateDb *db); /* NULL is fine */
 struct sqlite3 *statedb_sqlite(StateDb *db);
 Err statedb_exec(StateDb *db, const char *sql, Why *why); /* statements without results */
 /* What SQLite's last call said, as a sentence: E_NOSPACE, E_CORRUPT or E_IO. */

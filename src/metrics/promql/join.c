@@ -205,7 +205,8 @@ static bool meets(const JoinOp *j, const StepSeries *many, const StepSeries *one
     if (!m.h && !o.h && op != OP_TRIM_LOWER && op != OP_TRIM_UPPER)
         return true;
     bool keep;
-    return j->swapped ? binop_element(j->op.e, p, o, m, &r, &keep) : binop_element(j->op.e, p, m, o, &r, &keep);
+    return j->swapped ? binop_element(j->op.e, p, o, m, &r, &keep)
+                      : binop_element(j->op.e, p, m, o, &r, &keep);
 }
 
 /* Do both of the many side meet this one at some step? one NULL: a fill value meets everything. */

@@ -3,8 +3,9 @@
 
 enum { CONNS_MAX = 16 };
 typedef struct Script {
-    const char *answers[8]; /* to the connection's requests, in order; NULL: it is closed instead. "|" in one: sent in pieces */
-    bool hang_up;           /* after the last one, without being asked */
+    const char *answers
+        [8]; /* to the connection's requests, in order; NULL: it is closed instead. "|" in one: sent in pieces */
+    bool hang_up; /* after the last one, without being asked */
 } Script;
 typedef struct Stage {
     Script scripts[CONNS_MAX];
@@ -181,13 +182,14 @@ static void test_one_connection(void **state)
 /* What must not carry another answer does not. */
 static void test_not_kept(void **state)
 {
-    Stage s = {.scripts = {{{OK_HEAD "Connection: Keep-Alive, close\r\nContent-Length: 1\r\n\r\na"}},
-                           {{"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nb"}},
-                           {{OK_HEAD "Content-Length: 1\r\n\r\nc and more"}},
-                           {{OK_HEAD "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n0\r\n\r\n"}},
-                           {{OK_HEAD "\r\nto the end"}, true},
-                           {{OK_HEAD "Content-Length: 1\r\n folded: x\r\n\r\nf"}},
-                           {{"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast"}}}};
+    Stage s = {
+        .scripts = {{{OK_HEAD "Connection: Keep-Alive, close\r\nContent-Length: 1\r\n\r\na"}},
+                    {{"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nb"}},
+                    {{OK_HEAD "Content-Length: 1\r\n\r\nc and more"}},
+                    {{OK_HEAD "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nd\r\n0\r\n\r\n"}},
+                    {{OK_HEAD "\r\nto the end"}, true},
+                    {{OK_HEAD "Content-Length: 1\r\n folded: x\r\n\r\nf"}},
+                    {{"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast"}}}};
     stage_open(&s);
     const char *bodies[] = {"a", "b", "c", "d", "to the end", "f", "last"};
     for (u32 i = 0; i < COUNT_OF(bodies); i++)
@@ -198,10 +200,11 @@ static void test_not_kept(void **state)
 
 static void test_kept_one_ends(void **state)
 {
-    Stage s = {.scripts = {{{OK_HEAD "Content-Length: 1\r\n\r\na", NULL}}, /* hears the second request, and goes */
-                           {{OK_HEAD "Content-Length: 1\r\n\r\nb"}, true},
-                           {{OK_HEAD "Content-Length: 1\r\n\r\nc", OK_HEAD "Content-Length: 9\r\n\r\nhal"}, true},
-                           {{NULL}}}};
+    Stage s = {
+        .scripts = {{{OK_HEAD "Content-Length: 1\r\n\r\na", NULL}}, /* hears the second request, and goes */
+                    {{OK_HEAD "Content-Length: 1\r\n\r\nb"}, true},
+                    {{OK_HEAD "Content-Length: 1\r\n\r\nc", OK_HEAD "Content-Length: 9\r\n\r\nhal"}, true},
+                    {{NULL}}}};
     stage_open(&s);
     want(&s, "a");
     want(&s, "b");
