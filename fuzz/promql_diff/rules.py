@@ -81,6 +81,9 @@ def libm(locus):
         return every_point(locus, lambda _, p, q: p and q and near(float(p[1]), float(q[1]), 1e-13, 1))
     if node.kind == 'call' and node.name in LIBM:
         return every_point(locus, lambda _, p, q: points_near(p, q, 1e-13))
+    if node.kind == 'binary' and node.name == 'chain' and re.search(r'%.*\^', locus.ask.text()):  # the remainder has as many quotients' last digits
+        most = max([abs(float(p[1])) for p in inputs(locus) if isinstance(p[1], str) and math.isfinite(float(p[1]))], default=0)
+        return every_point(locus, lambda _, p, q: p and q and not is_hist(p) and not is_hist(q) and near(float(p[1]), float(q[1]), 1e-15, most) or points_near(p, q, 1e-12))
     return node.kind == 'binary' and node.name in ('^', 'atan2', 'chain') and every_point(locus, lambda _, p, q: points_near(p, q, 1e-12))
 
 
@@ -384,6 +387,13 @@ def parameter_nan(locus):
     return locus.diff[0] == 'error' and 'Parameter value is NaN' in str(locus.diff[1][1])
 
 
+def parameter_at_end(locus):
+    """The peer finds no time for the @ start() and @ end() of an aggregation's parameter, and evaluates it as if they were not there."""
+    node = locus.ask.node
+    params = node.children()[:-1] if node.kind == 'aggr' else []
+    return has_values(locus) and any(re.search(r'@ (start|end)\(\)', c.text()) for c in params)
+
+
 def timestamp_at_offset(locus):
     return is_call(locus, 'timestamp') and ' @ ' in locus.ask.text() and ' offset ' in locus.ask.text() and has_values(locus)
 
@@ -462,6 +472,7 @@ RULES = [
     ('quantiles of a native histogram', quantile_of_odd, False),
     ('native histograms with less than nothing in a bucket', negated_resets, False),
     ('`quantile(time(), x @ t)`', moving_parameter, False),
+    ('`quantile(scalar(x @ end()), y)`', parameter_at_end, False),
     ('a range of native histograms that are gauges', neighbours_value, False),
     ('a range of native histograms that are gauges', recomputed, False),
     ('`timestamp(x @ t offset d)`', timestamp_at_offset, False),
