@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 packages=(
     gcc g++ make meson ninja-build pkg-config ccache clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev lld-19
     libuv1-dev libc-ares-dev node-llhttp libcurl4-openssl-dev libssl-dev libjansson-dev libyaml-dev libre2-dev
-    libsnappy-dev libzstd-dev liblz4-dev libdeflate-dev libxxhash-dev libsqlite3-dev libcrypt-dev zlib1g-dev libcmocka-dev libcairo2-dev
+    libsnappy-dev libzstd-dev libdeflate-dev libxxhash-dev libsqlite3-dev libcrypt-dev zlib1g-dev libcmocka-dev libcairo2-dev
     python3 tzdata ca-certificates
 )
 # A Node.js that is already here will do, if it is 18 or newer and has npm.

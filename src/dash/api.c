@@ -89,25 +89,32 @@ static bool in_folders(const Search *s, Str uid)
     return s->folders_len == 0;
 }
 
+/* What a found folder and a found dashboard have in common; the object stays open. */
+static void put_hit(Search *s, const char *type, Str uid, Str title, Str url, Str tags)
+{
+    Json *j = &s->j;
+    s->limit--;
+    js_object(j);
+    js_key(j, S("id")), js_i64(j, (i64)(hash_str(uid) >> 12));
+    js_kv(j, "uid", uid);
+    js_kv(j, "title", title);
+    js_kv(j, "uri", arena_printf(s->r->arena, "db/%.*s", STR_FMT(uid)));
+    js_kv(j, "url", url);
+    js_kv(j, "slug", S(""));
+    js_kv(j, "type", str_c(type));
+    js_key(j, S("tags")), js_raw(j, tags);
+    js_key(j, S("isStarred")), js_bool(j, false);
+}
+
 static void put_folder_found(void *arg, const DashFolder *f)
 {
     Search *s = arg;
     if (s->limit <= 0 || !contains_nocase(f->title, s->query) || s->tag.len || s->folders_len)
         return;
-    s->limit--;
-    Json *j = &s->j;
-    js_object(j);
-    js_key(j, S("id")), js_i64(j, (i64)(hash_str(f->uid) >> 12));
-    js_kv(j, "uid", f->uid);
-    js_kv(j, "title", f->title);
-    js_kv(j, "uri", arena_printf(s->r->arena, "db/%.*s", STR_FMT(f->uid)));
-    js_kv(j, "url", arena_printf(s->r->arena, "/dashboards/f/%.*s", STR_FMT(f->uid)));
-    js_kv(j, "slug", S(""));
-    js_kv(j, "type", S("dash-folder"));
-    js_key(j, S("tags")), js_raw(j, S("[]"));
-    js_key(j, S("isStarred")), js_bool(j, false);
-    js_kv(j, "source", f->source);
-    js_object_end(j);
+    put_hit(s, "dash-folder", f->uid, f->title,
+            arena_printf(s->r->arena, "/dashboards/f/%.*s", STR_FMT(f->uid)), S("[]"));
+    js_kv(&s->j, "source", f->source);
+    js_object_end(&s->j);
 }
 
 static void put_found(void *arg, const DashRow *row)
@@ -117,18 +124,8 @@ static void put_found(void *arg, const DashRow *row)
         return;
     if (s->tag.len && str_find(row->tags, arena_printf(s->r->arena, "\"%.*s\"", STR_FMT(s->tag))) == SIZE_MAX)
         return;
-    s->limit--;
     Json *j = &s->j;
-    js_object(j);
-    js_key(j, S("id")), js_i64(j, (i64)(hash_str(row->uid) >> 12));
-    js_kv(j, "uid", row->uid);
-    js_kv(j, "title", row->title);
-    js_kv(j, "uri", arena_printf(s->r->arena, "db/%.*s", STR_FMT(row->uid)));
-    js_kv(j, "url", url_of(s->r, row->uid));
-    js_kv(j, "slug", S(""));
-    js_kv(j, "type", S("dash-db"));
-    js_key(j, S("tags")), js_raw(j, row->tags);
-    js_key(j, S("isStarred")), js_bool(j, false);
+    put_hit(s, "dash-db", row->uid, row->title, url_of(s->r, row->uid), row->tags);
     js_kv(j, "folderUid", folder_uid(s, row->folder));
     js_kv(j, "folderTitle", row->folder);
     js_key(j, S("version")), js_i64(j, row->version);
